@@ -1,0 +1,1 @@
+"""The `edgeapp` command; one small module for each sub-command."""

@@ -1,0 +1,1 @@
+"""What the user wrote, validated: pipeline files and the device file."""

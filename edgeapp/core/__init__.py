@@ -1,0 +1,1 @@
+"""What every other part stands on: packets, payloads, stage protocols, clocks, links, meters."""

@@ -1,0 +1,134 @@
+"""Markers and options for plugins. A marker only attaches a record; registering is separate."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
+
+Kind = Literal["source", "transform", "model", "action", "output"]
+KINDS: tuple[Kind, ...] = ("source", "transform", "model", "action", "output")
+
+MARK = "__edgeapp_mark__"
+
+AnyClass = TypeVar("AnyClass", bound=type[Any])
+
+
+class Options(BaseModel):
+    """Base of a plugin's options: frozen, unknown keys refused, every field described."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What relative paths in options are relative to. Passed as pydantic's validation context."""
+
+    folder: Path
+    """Where the pipeline's file is: input files are found from here."""
+    data: Path
+    """Where the pipeline may write: output files and folders are made below it."""
+
+
+def _from_folder(path: Path, info: ValidationInfo) -> Path:
+    if not isinstance(info.context, Surroundings):
+        return path
+    found = info.context.folder / path.expanduser()
+    if not found.exists():
+        raise ValueError(f"there is no file '{found}'")
+    return found.resolve()
+
+
+def _from_data(path: Path, info: ValidationInfo) -> Path:
+    return info.context.data / path if isinstance(info.context, Surroundings) else path
+
+
+InputPath = Annotated[Path, AfterValidator(_from_folder)]
+"""A file or folder that must exist, relative to the pipeline's file."""
+OutputPath = Annotated[Path, AfterValidator(_from_data)]
+"""A file or folder to write, relative to the pipeline's data directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a marker says of a class."""
+
+    kind: Kind
+    name: str
+    live: Callable[[Any], bool]
+    """For sources: whether these options name a device to keep up with."""
+    stateless: bool
+    """Whether packets may be skipped without changing later answers."""
+
+
+def _always(_options: object) -> bool:
+    return True
+
+
+def _never(_options: object) -> bool:
+    return False
+
+
+def source(
+    name: str, *, live: bool | Callable[[Any], bool] = True
+) -> Callable[[AnyClass], AnyClass]:
+    """Mark a source. `live`: whether it has a device to keep up with, or a test of its options.
+
+    A live source gets a thread and a link of its own; any other runs the stages inside `emit`.
+    """
+    test = live if callable(live) else (_always if live else _never)
+    return _marker(Mark("source", name, test, stateless=False))
+
+
+def transform(name: str, *, stateless: bool = False) -> Callable[[AnyClass], AnyClass]:
+    """Mark a transform. `stateless`: each answer depends on its own packet alone."""
+    return _marker(Mark("transform", name, _never, stateless))
+
+
+def model(name: str) -> Callable[[AnyClass], AnyClass]:
+    """Mark a decoder: what a model stage of this name does with its tensors."""
+    return _marker(Mark("model", name, _never, stateless=True))
+
+
+def action(name: str) -> Callable[[AnyClass], AnyClass]:
+    """Mark an action."""
+    return _marker(Mark("action", name, _never, stateless=False))
+
+
+def output(name: str) -> Callable[[AnyClass], AnyClass]:
+    """Mark an output."""
+    return _marker(Mark("output", name, _never, stateless=False))
+
+
+def _marker(mark: Mark) -> Callable[[AnyClass], AnyClass]:
+    def attach(cls: AnyClass) -> AnyClass:
+        setattr(cls, MARK, mark)
+        return cls
+
+    return attach
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A registered plugin: its mark, its options and what its annotations promise."""
+
+    kind: Kind
+    name: str
+    factory: type[Any]
+    options: type[Options]
+    takes: Any
+    """Payload type it reads (a class, a union, or a TypeVar for «any»); None for sources."""
+    gives: Any
+    """Payload type it emits; the same TypeVar as `takes` means «what came in»; None for sinks."""
+    live: Callable[[Any], bool]
+    stateless: bool
+    is_async: bool
+    """Its `process`, `act` or `encode` is an `async def`: it gets a thread of its own."""
+    where: str
+    """File in which it is defined, for errors."""
+
+    @property
+    def summary(self) -> str:
+        """The first line of its docstring."""
+        return (self.factory.__doc__ or "").strip().partition("\n")[0]

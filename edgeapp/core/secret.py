@@ -1,0 +1,84 @@
+"""Secrets by reference: a config names where a secret is, never what it is."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import core_schema
+
+from edgeapp.errors import Unavailable
+
+_REFERENCE = re.compile(r"(?P<where>cred|env):(?P<name>[A-Za-z0-9_.-]+)")
+
+
+class Secret:
+    """A reference to a secret: `cred:name` (a systemd credential) or `env:NAME`.
+
+    Prints as `***`, whatever happens.
+    """
+
+    __slots__ = ("_name", "_where")
+
+    def __init__(self, reference: str) -> None:
+        """Parse a reference.
+
+        Raises:
+            ValueError: it is not a reference; the text is not repeated, it may be the secret.
+        """
+        match = _REFERENCE.fullmatch(reference)
+        if not match:
+            raise ValueError(
+                "a secret is given by reference, as 'cred:name' (a file of that name in "
+                "$CREDENTIALS_DIRECTORY) or 'env:NAME' (an environment variable)"
+            )
+        self._where, self._name = match["where"], match["name"]
+
+    def reveal(self, environment: Mapping[str, str] | None = None) -> str:
+        """Read the secret now.
+
+        Raises:
+            Unavailable: it is not there; names the reference.
+        """
+        environment = os.environ if environment is None else environment
+        if self._where == "env":
+            if self._name in environment:
+                return environment[self._name]
+            raise Unavailable(f"the environment variable {self._name} is not set")
+        folder = environment.get("CREDENTIALS_DIRECTORY")
+        if not folder:
+            raise Unavailable(
+                f"credential '{self._name}' cannot be read: $CREDENTIALS_DIRECTORY is not set"
+            )
+        try:
+            return (Path(folder) / self._name).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Unavailable(f"credential '{self._name}' cannot be read: {error}") from None
+
+    def __repr__(self) -> str:
+        """Never the secret, nor where it is."""
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        """Equal when they refer to the same place."""
+        return isinstance(other, Secret) and (self._where, self._name) == (
+            other._where,
+            other._name,
+        )
+
+    def __hash__(self) -> int:
+        """Of the reference."""
+        return hash((self._where, self._name))
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, _source: Any, _handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """Accept a reference as text; print as `***`."""
+        return core_schema.no_info_after_validator_function(
+            cls,
+            core_schema.str_schema(),
+            serialization=core_schema.plain_serializer_function_ser_schema(lambda _: "***"),
+        )

@@ -1,0 +1,113 @@
+"""The protocols that plugins implement. Annotations on the methods are the contract.
+
+Every stage is built as `Plugin(options, context)`, opened with `with` if it is a context manager,
+used and closed, all on one thread. Optional methods, found by name:
+
+- `process_many(packets) -> Sequence[Out | None]` on a transform: one call for a burst, one result
+  for each packet; only for a stage without memory. If it raises, the packets are retried singly.
+- `flush() -> Iterable[Out]` on a transform: what is still open when the stream ends.
+- `deliver(sealed: bytes) -> None` on an output that is its own destination, such as a file.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from numpy.typing import NDArray
+
+from edgeapp.core.message import Message
+from edgeapp.core.packet import At, Packet
+
+In = TypeVar("In")
+In_contra = TypeVar("In_contra", contravariant=True)
+Out_co = TypeVar("Out_co", covariant=True)
+AnyFeed = TypeVar("AnyFeed")
+
+
+class Emit(Protocol[In_contra]):
+    """Hands one value into the pipeline; the source's only way in."""
+
+    def __call__(
+        self, value: In_contra, /, *, t_ns: int | None = None, span_ns: int = 0, lost: int = 0
+    ) -> None:
+        """Emit a value.
+
+        `t_ns`: stream time of capture, never going back; None means now, by the context's clock.
+        `lost`: values that were lost before this one, such as an overrun of the device.
+
+        Raises:
+            Stopping: the pipeline stops; let it pass.
+        """
+
+
+class Source(Protocol[Out_co]):
+    """Where packets begin."""
+
+    def run(self, emit: Emit[Out_co], /) -> None:
+        """Emit until the stream ends; return then.
+
+        Called on the source's own thread, once for each epoch. Raise Unavailable when the device
+        is gone: the source is then rebuilt and run again, with backoff.
+        """
+
+
+class Transform(Protocol[In, Out_co]):
+    """A step without effect on the world: it may be skipped, retried and rebuilt."""
+
+    def process(
+        self, packet: Packet[In], /
+    ) -> "Out_co | At[Out_co] | Iterable[Out_co | At[Out_co]] | None":
+        """Return one value, none, or several.
+
+        One value keeps the packet's `part`; an iterable is numbered anew. Wrap a value in `At` to
+        give it a stream time of its own. Called on the lane thread.
+        """
+
+
+class Action(Protocol[In]):
+    """Touches the device: at most once for each packet, in order."""
+
+    def act(self, packet: Packet[In], /) -> None:
+        """Act. Called on the pipeline's "hands" thread; may block, within `timeout_s`."""
+
+
+class Output(Protocol[In]):
+    """Says what to send. The uplink sends it."""
+
+    def encode(self, packet: Packet[In], /) -> Message | None:
+        """The message for a packet, or None for silence. Pure; called on the lane thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Shape and element type of a model's input or output.
+
+    `shape`: None where the model leaves a dimension open. `dtype`: numpy's name of it.
+    """
+
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+TensorSpecs = Mapping[str, TensorSpec]
+Tensors = Mapping[str, NDArray[Any]]
+
+
+class Decoder(Protocol[In_contra, AnyFeed, Out_co]):
+    """Between payloads and tensors. Pure: the core owns the session, variants, state and timing.
+
+    Built once for each variant, as `Decoder(options, context)`.
+    """
+
+    def accept(self, inputs: TensorSpecs, outputs: TensorSpecs, /) -> None:
+        """Look at the model before it is used, once.
+
+        Raises:
+            ValueError: this decoder cannot use that model; says why and what it expects.
+        """
+
+    def feed(self, value: In_contra, /, *, into: Tensors) -> AnyFeed:
+        """Write the input tensors (preallocated, C-contiguous) and return what `decode` needs."""
+
+    def decode(self, outputs: Tensors, feed: AnyFeed, /) -> Out_co:
+        """Turn the model's outputs into a payload. The outputs are valid during the call only."""

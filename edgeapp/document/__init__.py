@@ -1,0 +1,1 @@
+"""YAML with places, and complaints shown to people."""

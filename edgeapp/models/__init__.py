@@ -1,0 +1,1 @@
+"""The model stage: sessions, variants, decoders."""

@@ -1,0 +1,1 @@
+"""Built-in decoders: what turns tensors into payloads."""

@@ -1,0 +1,1 @@
+"""Built-in outputs: encoders of messages."""

@@ -1,0 +1,71 @@
+"""The plan: a checked pipeline, before anything opens. Built by `edgeapp.plan.check`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from edgeapp.core.link import LinkSettings
+from edgeapp.core.message import Priority
+from edgeapp.core.plugin import Options, Plugin
+
+Cut = Literal["none", "lane", "hands"]
+"""What stands before a stage: nothing (fused), a link into a lane of its own, or into the hands."""
+
+
+@dataclass(frozen=True, slots=True)
+class VariantPlan:
+    """One model file of a ladder, with the decoder options that belong to it."""
+
+    name: str
+    file: Path
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """One stage, checked: its options are valid and its paths absolute."""
+
+    id: str
+    plugin: Plugin
+    options: Options
+    """For a model stage, those of the best variant."""
+    upstream: str | None
+    """Id of the stage that it reads; None for a source."""
+    consumers: tuple[str, ...]
+    """Ids of the stages that read it, in YAML order."""
+    cut: Cut = "none"
+    link: LinkSettings | None = None
+    """The link before this stage; for a live source the one after it. None where there is none."""
+    variants: tuple[VariantPlan, ...] = ()
+    """The ladder of a model stage, best first."""
+    deadline_ms: float | None = None
+    """Model stages: the greatest age of an answer."""
+    timeout_s: float = 10.0
+    """Actions: how long one may take before it counts as overrun."""
+    priority: Priority = "normal"
+    """Outputs: `class` in YAML."""
+    every_s: float = 0.0
+    """Outputs: at most one message in this much stream time; 0 = all."""
+    gate_for: str | None = None
+    """Id of the model stage whose rate divisor is applied before this stage."""
+
+    @property
+    def live(self) -> bool:
+        """Whether it is a source with a device to keep up with."""
+        return self.plugin.live(self.options)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One pipeline. `stages` is in YAML order, which is also upstream before downstream."""
+
+    name: str
+    about: str
+    file: Path | None
+    stages: Mapping[str, StagePlan] = field(default_factory=dict)
+
+    @property
+    def sources(self) -> tuple[StagePlan, ...]:
+        """The stages that packets come from."""
+        return tuple(s for s in self.stages.values() if s.upstream is None)

@@ -1,0 +1,1 @@
+"""Runs plans. Read `pipeline` first: it is the main flow, top to bottom."""

@@ -1,0 +1,1 @@
+"""Being a good service: logs, health, systemd."""

@@ -1,0 +1,1 @@
+"""Public helpers for tests of stages and pipelines, for plugin authors too."""

@@ -1,0 +1,1 @@
+"""What this device can bear, and what runs on it because of that."""
