@@ -1,0 +1,41 @@
+"""What tests of every layer may use."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repo() -> Path:
+    """The checkout that is being tested."""
+    return REPO
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Recordings, clips and models of others, which are never committed.
+
+    They lie in `../shared/data` beside the checkout, or where EDGEAPP_DATA says.
+    """
+    folder = Path(os.environ.get("EDGEAPP_DATA") or REPO.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no test data at {folder}; name its folder in EDGEAPP_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def system_program() -> Callable[[str, str], str]:
+    """Finds a program that only tests want, or skips and names the package that brings it."""
+
+    def find(program: str, debian_package: str) -> str:
+        found = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
+        if found is None:
+            pytest.skip(f"'{program}' is not installed: sudo apt install {debian_package}")
+        return found
+
+    return find
