@@ -5,7 +5,8 @@ from edgeapp.api import Context, Options, Packet, Score, transform
 
 from pydantic import Field
 
-from edgeapp.core.clock import Clock, FakeClock
+from edgeapp.core.bearing import BearingGeometry, BearingOrders
+from edgeapp.core.clock import Clock, FakeClock, samples_ns
 from edgeapp.core.context import Context, Log
 from edgeapp.core.message import Message, Priority
 from edgeapp.core.packet import At, Continuity, Hop, Packet
@@ -28,6 +29,8 @@ from edgeapp.errors import BadPacket, ConfigError, PluginError, Stopping, Unavai
 __all__ = [
     "At",
     "BadPacket",
+    "BearingGeometry",
+    "BearingOrders",
     "Clock",
     "ConfigError",
     "Context",
@@ -61,6 +64,7 @@ __all__ = [
     "action",
     "model",
     "output",
+    "samples_ns",
     "source",
     "transform",
 ]

@@ -13,6 +13,12 @@ def ns(seconds: float) -> int:
     return round(seconds * NS)
 
 
+def samples_ns(count: int, rate_hz: float) -> int:
+    """How long `count` samples last, in whole nanoseconds; exact, so that no error adds up."""
+    numerator, denominator = rate_hz.as_integer_ratio()
+    return count * NS * denominator // numerator
+
+
 class Clock(Protocol):
     """Monotonic time and waiting. Safe to use from any thread."""
 
