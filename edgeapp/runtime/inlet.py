@@ -1,0 +1,104 @@
+"""Where packets enter: the source's slot, its `emit`, and its life of loss and return."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+from edgeapp.core.clock import NS
+from edgeapp.core.link import AnyPacket
+from edgeapp.core.meters import StageMeters
+from edgeapp.core.packet import Packet
+from edgeapp.errors import BadPacket, Stopping, Unavailable
+from edgeapp.plan.graph import StagePlan
+from edgeapp.runtime.kit import Kit, Life
+from edgeapp.runtime.slot import Slot
+
+_STEADY_NS = 10 * NS
+"""An epoch that lasted so long makes the next retry start from the shortest wait."""
+
+
+class Inlet(Slot):
+    """The slot of a source: runs it, epoch after epoch, until its stream ends or all stops."""
+
+    def __init__(
+        self,
+        plan: StagePlan,
+        pipeline: str,
+        kit: Kit,
+        life: Life,
+        meters: StageMeters,
+        *,
+        first_epoch: int,
+        push: Callable[[list[AnyPacket]], None],
+    ) -> None:
+        super().__init__(plan, pipeline, kit, life, meters)
+        self.epoch = first_epoch
+        self._push = push
+        self.finished = False
+        """The stream came to its own end."""
+
+    def run(self) -> None:
+        """Run the source until its stream ends or the pipeline stops. On the source's thread."""
+        while not self._life.stopping.is_set():
+            began_ns = self._now_ns()
+            try:
+                with ExitStack() as things:
+                    source = self._build()
+                    if hasattr(source, "__enter__"):
+                        things.enter_context(source)
+                    source.run(self._emitter())
+                self.finished = not self._life.stopping.is_set()
+                return
+            except Stopping:
+                return
+            except (Unavailable, BadPacket) as error:
+                self._lost_touch(Unavailable(str(error)))
+            except (Exception, SystemExit) as error:
+                if not self._fault(error, None):
+                    return
+                self._retry_ns = self._now_ns()
+            if self._now_ns() - began_ns > _STEADY_NS:
+                self._backoff.reset()
+            self.epoch += 1
+            if self._kit.clock.wait(self._life.stopping, self._backoff.next_s()):
+                return
+
+    def _lost_touch(self, error: Unavailable) -> None:
+        if self.waiting_for != str(error):
+            self.waiting_for = str(error)
+            self.log.warning("source unavailable, retrying", stage=self.id, problem=str(error))
+
+    def _emitter(self) -> Callable[..., None]:
+        """The `emit` of one epoch: stamps, counts and hands on."""
+        meters, origin, epoch = self.meters, self.id, self.epoch
+        now_ns, push, life = self._now_ns, self._push, self._life
+        stopping = life.stopping.is_set
+        seq = 0
+        newest_ns: int | None = None
+
+        def emit(
+            value: Any, /, *, t_ns: int | None = None, span_ns: int = 0, lost: int = 0
+        ) -> None:
+            nonlocal seq, newest_ns
+            if stopping():
+                raise Stopping
+            taken_ns = now_ns()
+            if t_ns is None:
+                t_ns = taken_ns
+            if newest_ns is not None and t_ns < newest_ns:
+                t_ns = newest_ns
+            newest_ns = t_ns
+            if self.waiting_for is not None:
+                self.waiting_for = None
+                self.log.info("source available again", stage=origin, epoch=epoch)
+            packet = Packet(value, origin, epoch, seq, 0, t_ns, taken_ns, span_ns, lost, ())
+            seq += 1
+            meters.taken += 1
+            meters.done += 1
+            meters.emitted += 1
+            self.last = packet
+            push([packet])
+            if stopping():
+                raise Stopping
+
+        return emit

@@ -1,0 +1,155 @@
+"""A lane: stages fused on one thread, called directly, one after the other.
+
+A node hands what its stage made of a burst to its consumers, in YAML order. Where the plan cuts,
+the consumer is a link into another lane.
+"""
+
+from collections.abc import Callable, Iterator
+
+from edgeapp.core.link import AnyPacket, Inbox, Link
+from edgeapp.core.meters import StageMeters
+from edgeapp.plan.graph import Plan, StagePlan
+from edgeapp.runtime.slot import Gate, Slot
+
+MakeSlot = Callable[[StagePlan], Slot]
+MakeGate = Callable[[StagePlan], Gate | None]
+
+
+class Node:
+    """A stage within a lane, and what reads it."""
+
+    def __init__(self, slot: Slot, gate: Gate | None) -> None:
+        self.slot = slot
+        self.gate = gate
+        self.consumers: list[Node | Outlet] = []
+
+    def push(self, burst: list[AnyPacket]) -> None:
+        """Answer a burst and hand the answers on."""
+        if self.gate is not None:
+            burst = self._passed(burst, self.gate)
+        out = self.slot.handle(burst)
+        if out:
+            for consumer in self.consumers:
+                consumer.push(out)
+
+    def flush(self) -> None:
+        """The stream ended: let every stage hand on what it holds, upstream first."""
+        out = self.slot.flush()
+        for consumer in self.consumers:
+            if out:
+                consumer.push(out)
+            consumer.flush()
+
+    def _passed(self, burst: list[AnyPacket], gate: Gate) -> list[AnyPacket]:
+        passed = [packet for packet in burst if gate.open_for(packet)]
+        shed = len(burst) - len(passed)
+        meters: StageMeters = self.slot.meters
+        meters.taken += shed
+        meters.shed += shed
+        return passed
+
+
+class Outlet:
+    """The end of a lane: a link into another one."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+
+    def push(self, burst: list[AnyPacket]) -> None:
+        """Hand a burst over, as `when_full` says."""
+        for packet in burst:
+            self.link.put(packet)
+
+    def flush(self) -> None:
+        """Nothing more will come."""
+        self.link.close()
+
+
+class Lane:
+    """What one thread runs: the stages directly behind a source or a cut."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.roots: list[Node | Outlet] = []
+        self.nodes: list[Node] = []
+
+    def open(self) -> None:
+        """Open every stage, the last ones first. On the lane's own thread."""
+        for node in reversed(self.nodes):
+            node.slot.open()
+
+    def close(self) -> None:
+        """Close every stage, the first ones first. On the lane's own thread."""
+        for node in self.nodes:
+            node.slot.close()
+
+    def push(self, burst: list[AnyPacket]) -> None:
+        """Answer a burst, all the way through."""
+        for root in self.roots:
+            root.push(burst)
+
+    def flush(self) -> None:
+        """The stream ended."""
+        for root in self.roots:
+            root.flush()
+
+
+class Lanes:
+    """All lanes of a plan: those run by a source, those fed by a link, and the hands."""
+
+    def __init__(self, plan: Plan, make_slot: MakeSlot, make_gate: MakeGate, *, cuts: bool) -> None:
+        self._plan = plan
+        self._make_slot = make_slot
+        self._make_gate = make_gate
+        self._cuts = cuts
+        self.of_source: dict[str, Lane] = {}
+        """By id of the source; the source's own thread or, for a live one, its lane thread."""
+        self.fed: list[tuple[Inbox, dict[Link, Node], Lane]] = []
+        """Lanes behind a cut: their inbox, which node reads which link, and the lane."""
+        self.links: dict[str, Link] = {}
+        """By id of the stage behind the link."""
+        self._hands: tuple[Inbox, dict[Link, Node], Lane] | None = None
+        for source in plan.sources:
+            lane = Lane(f"{plan.name}/{source.id}")
+            self.of_source[source.id] = lane
+            for consumer in source.consumers:
+                lane.roots.append(self._reader(consumer, lane))
+
+    def _reader(self, stage_id: str, lane: Lane) -> Node | Outlet:
+        stage = self._plan.stages[stage_id]
+        if not self._cuts or stage.cut == "none":
+            return self._node(stage, lane)
+        inbox, nodes, own = self._behind_cut(stage)
+        assert stage.link is not None, "the plan gives every cut a link"
+        link = inbox.link(stage.link)
+        self.links[stage_id] = link
+        node = nodes[link] = self._node(stage, own)
+        own.roots.append(node)
+        return Outlet(link)
+
+    def _behind_cut(self, stage: StagePlan) -> tuple[Inbox, dict[Link, Node], Lane]:
+        if stage.cut == "hands" and self._hands is not None:
+            return self._hands
+        name = "hands" if stage.cut == "hands" else stage.id
+        fed: tuple[Inbox, dict[Link, Node], Lane] = (
+            Inbox(),
+            {},
+            Lane(f"{self._plan.name}/{name}"),
+        )
+        self.fed.append(fed)
+        if stage.cut == "hands":
+            self._hands = fed
+        return fed
+
+    def _node(self, stage: StagePlan, lane: Lane) -> Node:
+        node = Node(self._make_slot(stage), self._make_gate(stage))
+        lane.nodes.append(node)
+        for consumer in stage.consumers:
+            node.consumers.append(self._reader(consumer, lane))
+        return node
+
+    def slots(self) -> Iterator[Slot]:
+        """Every slot behind a source."""
+        for lane in (*self.of_source.values(), *(lane for _, _, lane in self.fed)):
+            for node in lane.nodes:
+                yield node.slot

@@ -1,0 +1,330 @@
+"""The main flow: open a pipeline's lanes, run them, drain them, close them.
+
+`run_once` is the whole life of a pipeline, from its plan to its outcome. The event loop only
+starts threads and waits for them; packets never pass through it. `supervise` calls it again.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+
+from edgeapp.core.dial import Dial
+from edgeapp.core.link import AnyPacket, Inbox, Link, LinkSettings
+from edgeapp.core.meters import StageMeters
+from edgeapp.errors import Stopping
+from edgeapp.plan.graph import Plan, StagePlan
+from edgeapp.runtime.inlet import Inlet
+from edgeapp.runtime.kit import FaultBudget, Kit, Life
+from edgeapp.runtime.lane import Lane, Lanes, Node, Outlet
+from edgeapp.runtime.slot import ActionSlot, Gate, ModelSlot, OutputSlot, Slot, TransformSlot
+
+BURST = 64
+"""The most packets that a lane takes from a link at once."""
+
+Ending = Literal["finished", "stopped", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run of a pipeline ended."""
+
+    ending: Ending
+    why: str = ""
+    stuck: tuple[str, ...] = ()
+    """Stages whose thread did not come back; only the end of the process ends them."""
+
+
+class Runner:
+    """A named daemon thread that runs `work`, and two events for those who wait for it."""
+
+    def __init__(self, name: str, open_: Callable[[], None], work: Callable[[], None]) -> None:
+        self.name = name
+        self.opened = asyncio.Event()
+        self.ended = asyncio.Event()
+        self._tell_opened = _from_threads(self.opened)
+        self._tell_ended = _from_threads(self.ended)
+        self._go = threading.Event()
+        self._open = open_
+        self._work = work
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self.crash: BaseException | None = None
+
+    def start(self) -> None:
+        """Start the thread: it opens its stages and waits for `go`."""
+        self._thread.start()
+
+    def go(self) -> None:
+        """Let it work."""
+        self._go.set()
+
+    def _run(self) -> None:
+        try:
+            self._open()
+            self._tell_opened()
+            self._go.wait()
+            self._work()
+        except Stopping:
+            pass
+        except BaseException as error:  # a thread must never die unnoticed
+            self.crash = error
+        finally:
+            self._tell_opened()
+            self._tell_ended()
+
+
+class Pipeline:
+    """A pipeline over all its runs: what outlives one of them, and the way to see inside."""
+
+    def __init__(self, plan: Plan, kit: Kit) -> None:
+        self.plan = plan
+        self.kit = kit
+        self.state: str = "stopped"
+        """starting, running, waiting, failed, finished or stopped."""
+        self.why = ""
+        self.meters = {stage_id: StageMeters() for stage_id in plan.stages}
+        self.dials = {
+            stage.id: Dial(len(stage.variants), kit.clock)
+            for stage in plan.stages.values()
+            if stage.variants
+        }
+        self.budget = FaultBudget(kit.clock)
+        self.epochs = {source.id: 0 for source in plan.sources}
+        self.slots: dict[str, Slot] = {}
+        """Of the current run."""
+        self.links: dict[str, Link] = {}
+        """Of the current run, by id of the stage behind the link (live sources: of the source)."""
+        self.retired = {stage_id: RetiredLink() for stage_id in plan.stages}
+
+    async def run_once(self, stop: asyncio.Event) -> Outcome:
+        """Open, run until the end or `stop`, drain, close."""
+        kit, failed = self.kit, asyncio.Event()
+        life = Life(self.budget, wake=_from_threads(failed))
+        self.state, self.why = "starting", ""
+        runners = self._build(life)
+        try:
+            for runner in reversed(runners):  # consumers first
+                runner.start()
+                await self._opened(runner)
+            for runner in reversed(runners):
+                runner.go()
+            self.state = "running"
+            await _first_of(stop.wait(), failed.wait(), _all_ended(runners))
+        finally:
+            life.stopping.set()  # sources end first; each lane's end closes the links behind it
+            for runner in runners:
+                runner.go()
+            stuck = await self._drained(runners, life)
+            self._retire()
+        crash = next((r.crash for r in runners if r.crash is not None), None)
+        if crash is not None:
+            kit.log.error("a thread crashed", exc_info=(type(crash), crash, crash.__traceback__))
+            life.fail(f"a thread crashed: {crash!r}")
+        if life.failure is not None:
+            outcome = Outcome("failed", life.failure, stuck)
+        elif stop.is_set():
+            outcome = Outcome("stopped", stuck=stuck)
+        else:
+            outcome = Outcome("finished", stuck=stuck)
+        self.state, self.why = outcome.ending, outcome.why
+        return outcome
+
+    # -- building ---------------------------------------------------------------------------
+
+    def _build(self, life: Life) -> list[Runner]:
+        """One runner for each thread, sources first."""
+        plan = self.plan
+        lanes = Lanes(plan, lambda stage: self._slot(stage, life), self._gate, cuts=True)
+        self.slots = {slot.id: slot for slot in lanes.slots()}
+        self.links = dict(lanes.links)
+        sources: list[Runner] = []
+        behind: list[Runner] = []
+        for source in plan.sources:
+            lane = lanes.of_source[source.id]
+            if source.link is not None:
+                inbox = Inbox()
+                link = inbox.link(source.link)
+                self.links[source.id] = link
+                inlet = self._inlet(source, life, Outlet(link))
+                sources.append(self._source_runner(inlet, link.close, lambda: None))
+                behind.append(_lane_runner(lane, inbox, _all_links_to(lane), life))
+            else:
+                inlet = self._inlet(source, life, lane)
+                sources.append(self._source_runner(inlet, _ending(lane), lane.open))
+            self.slots[source.id] = inlet
+        for inbox, nodes, lane in lanes.fed:
+            behind.append(_lane_runner(lane, inbox, _each_link_to(nodes), life))
+        return [*sources, *behind]
+
+    def _inlet(self, source: StagePlan, life: Life, to: Lane | Outlet) -> Inlet:
+        return Inlet(
+            source,
+            self.plan.name,
+            self.kit,
+            life,
+            self.meters[source.id],
+            first_epoch=self.epochs[source.id],
+            push=to.push,
+        )
+
+    def _source_runner(
+        self, inlet: Inlet, end: Callable[[], None], open_: Callable[[], None]
+    ) -> Runner:
+        def work() -> None:
+            try:
+                inlet.run()
+            finally:
+                self.epochs[inlet.id] = inlet.epoch + 1
+                end()
+
+        return Runner(f"{self.plan.name}/{inlet.id}/source", open_, work)
+
+    def _slot(self, stage: StagePlan, life: Life) -> Slot:
+        name, kit, meters = self.plan.name, self.kit, self.meters[stage.id]
+        kind = stage.plugin.kind
+        if kind == "model":
+            return ModelSlot(
+                stage,
+                name,
+                kit,
+                life,
+                meters,
+                dial=self.dials[stage.id],
+                may_drop=self._may_drop(stage),
+            )
+        make = {"transform": TransformSlot, "action": ActionSlot, "output": OutputSlot}[kind]
+        return make(stage, name, kit, life, meters)
+
+    def _may_drop(self, stage: StagePlan) -> bool:
+        """Whether the link that feeds this stage's lane lets packets go."""
+        settings: LinkSettings | None = stage.link
+        while settings is None and stage.upstream is not None:
+            stage = self.plan.stages[stage.upstream]
+            settings = stage.link
+        return settings is not None and settings.when_full != "wait"
+
+    def _gate(self, stage: StagePlan) -> Gate | None:
+        if stage.gate_for is None:
+            return None
+        return Gate(self.dials[stage.gate_for], phase=0)
+
+    # -- waiting ----------------------------------------------------------------------------
+
+    async def _opened(self, runner: Runner) -> None:
+        """Wait until the runner's stages are open; say so when that takes long."""
+        while True:
+            try:
+                async with asyncio.timeout(self.kit.open_s):
+                    await runner.opened.wait()
+            except TimeoutError:
+                self.kit.log.warning("still opening", lane=runner.name, after_s=self.kit.open_s)
+            else:
+                return
+
+    async def _drained(self, runners: list[Runner], life: Life) -> tuple[str, ...]:
+        """Wait for every thread, within the deadline; returns the stages that are stuck."""
+        try:
+            async with asyncio.timeout(self.kit.drain_s):
+                await _all_ended(runners)
+        except TimeoutError:
+            life.hurry()
+            for link in self.links.values():
+                link.abandon()
+        try:
+            async with asyncio.timeout(1.0):
+                await _all_ended(runners)
+        except TimeoutError:
+            return self._left_behind([r.name for r in runners if not r.ended.is_set()])
+        return ()
+
+    def _left_behind(self, threads: list[str]) -> tuple[str, ...]:
+        """Name who is stuck: their threads cannot be killed, only left."""
+        stuck = tuple(slot.id for slot in self.slots.values() if slot.busy_since_ns)
+        self.kit.log.error("stuck threads are left behind", threads=threads, stages=stuck)
+        return stuck or tuple(threads)
+
+    def _retire(self) -> None:
+        """Keep the counts of this run's links."""
+        for stage_id, link in self.links.items():
+            self.retired[stage_id].add(link)
+        self.links = {}
+
+
+@dataclass(slots=True)
+class RetiredLink:
+    """What the links of earlier runs counted."""
+
+    put: int = 0
+    received: int = 0
+    dropped: int = 0
+
+    def add(self, link: Link) -> None:
+        """Add the counts of a link whose run is over."""
+        statistics = link.statistics()
+        self.put += statistics.put
+        self.received += statistics.received
+        self.dropped += statistics.dropped
+
+
+def _ending(lane: Lane) -> Callable[[], None]:
+    def end() -> None:
+        try:
+            lane.flush()
+        finally:
+            lane.close()
+
+    return end
+
+
+Push = Callable[[Link, list[AnyPacket]], None]
+
+
+def _all_links_to(lane: Lane) -> Push:
+    return lambda _link, burst: lane.push(burst)
+
+
+def _each_link_to(nodes: dict[Link, Node]) -> Push:
+    return lambda link, burst: nodes[link].push(burst)
+
+
+def _lane_runner(lane: Lane, inbox: Inbox, push: Push, life: Life) -> Runner:
+    def work() -> None:
+        try:
+            while (taken := inbox.take(BURST)) is not None:
+                push(*taken)
+            lane.flush()
+        except BaseException as error:
+            life.fail(f"lane '{lane.name}' ended: {error!r}")
+            raise
+        finally:
+            lane.close()
+
+    return Runner(lane.name, lane.open, work)
+
+
+async def _all_ended(runners: list[Runner]) -> None:
+    for runner in runners:
+        await runner.ended.wait()
+
+
+async def _first_of(*events: Coroutine[None, None, object]) -> None:
+    """Wait until the first of these is done; the others are cancelled."""
+    tasks = [asyncio.ensure_future(event) for event in events]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _from_threads(event: asyncio.Event) -> Callable[[], None]:
+    """A way to set `event` from any thread, also after the loop is closed."""
+    loop = asyncio.get_running_loop()
+
+    def set_event() -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(event.set)
+
+    return set_event

@@ -1,0 +1,457 @@
+"""The slot of a stage: builds it, keeps it open, rebuilds it after a fault, counts what it does.
+
+A slot lives on one thread. `handle` takes a burst of packets and returns what the stage made of
+them; whatever a stage raises ends here.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from typing import Any
+
+from edgeapp.core.clock import ns
+from edgeapp.core.context import Context
+from edgeapp.core.dial import Dial
+from edgeapp.core.link import AnyPacket
+from edgeapp.core.meters import FAULT, LATE, STOPPING, UNAVAILABLE, StageMeters
+from edgeapp.core.packet import At, Packet
+from edgeapp.core.payload import Payload
+from edgeapp.errors import BadPacket, Stopping, Unavailable
+from edgeapp.plan.graph import StagePlan
+from edgeapp.runtime.kit import Kit, Life
+
+RETRY_FIRST_S = 0.25
+RETRY_MOST_S = 2.0
+
+
+class Backoff:
+    """Waiting times between tries: 0.25 s, doubled up to 2 s, a little random.
+
+    Short on purpose: a camera must be back within 3 s of its return, and a try is cheap.
+    """
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self._next_s = RETRY_FIRST_S
+
+    def reset(self) -> None:
+        """It worked: start again from the shortest wait."""
+        self._next_s = RETRY_FIRST_S
+
+    def next_s(self) -> float:
+        """How long to wait before the next try."""
+        wait_s = self._next_s * self._chance.uniform(0.8, 1.0)
+        self._next_s = min(self._next_s * 2, RETRY_MOST_S)
+        return wait_s
+
+
+class Slot:
+    """Where one stage sits. Subclasses say how a stage of their kind answers one packet."""
+
+    def __init__(
+        self, plan: StagePlan, pipeline: str, kit: Kit, life: Life, meters: StageMeters
+    ) -> None:
+        self.plan = plan
+        self.id = plan.id
+        self.meters = meters
+        self.last: AnyPacket | None = None
+        """The newest packet that came out (of a sink: went in), for whoever looks."""
+        self.busy_since_ns = 0
+        """When the call that the stage is in began; 0 while it is in none."""
+        self.waiting_for: str | None = None
+        """What is unavailable, while something is."""
+        self.log = kit.log
+        self._kit = kit
+        self._life = life
+        self._now_ns: Callable[[], int] = kit.clock.now_ns
+        seed = None if kit.seed is None else f"{kit.seed}/{pipeline}/{plan.id}"
+        chance = random.Random(seed)  # noqa: S311  jitter and simulation, not secrets
+        self.context = Context(
+            pipeline=pipeline,
+            id=plan.id,
+            log=kit.log,
+            clock=kit.clock,
+            random=chance,
+            state_dir=kit.data_dir / pipeline / plan.id,
+            stopping=life.stopping,
+        )
+        self._stage: Any = None
+        self._open_things = ExitStack()
+        self._backoff = Backoff(chance)
+        self._retry_ns = 0
+        self._owed_lost = 0  # lost here or carried by packets that went nowhere
+        self._parts_of: tuple[str, int, int] | None = None
+        self._parts = 0
+
+    # -- life -------------------------------------------------------------------------------
+
+    def open(self) -> bool:
+        """Build and open the stage; False while something that it needs is not there."""
+        if self._stage is not None:
+            return True
+        if self._retry_ns and self._now_ns() < self._retry_ns:
+            return False
+        try:
+            stage = self._build()
+            if hasattr(stage, "__enter__"):
+                self._open_things.enter_context(stage)
+            if self.plan.plugin.is_async:
+                self._runner = self._open_things.enter_context(asyncio.Runner())
+            self._bind(stage)
+        except Unavailable as error:
+            self._close_quietly()
+            self._wait_for(error)
+            return False
+        except Stopping:
+            self._close_quietly()
+            return False
+        except (Exception, SystemExit) as error:
+            self._close_quietly()
+            self._fault(error, None)
+            self._retry_ns = self._now_ns() + ns(self._backoff.next_s())
+            return False
+        self._stage = stage
+        self._retry_ns = 0
+        if self.waiting_for is not None:
+            self.log.info("available again", stage=self.id)
+            self.waiting_for = None
+        return True
+
+    def close(self) -> None:
+        """Close the stage. What it raises is logged and goes no further."""
+        self._close_quietly()
+
+    def _build(self) -> Any:
+        return self.plan.plugin.factory(self.plan.options, self.context)
+
+    def _bind(self, stage: Any) -> None:
+        """Look up what is called for each packet, once."""
+        raise NotImplementedError
+
+    def _close_quietly(self) -> None:
+        self._stage = None
+        things, self._open_things = self._open_things, ExitStack()
+        self.busy_since_ns = self._now_ns()
+        try:
+            things.close()
+        except Stopping:
+            pass
+        except (Exception, SystemExit) as error:
+            self.log.warning("closing a stage failed", stage=self.id, error=repr(error))
+        finally:
+            self.busy_since_ns = 0
+
+    # -- packets ----------------------------------------------------------------------------
+
+    def handle(self, burst: list[AnyPacket]) -> list[AnyPacket]:
+        """Answer a burst, packet by packet; returns what goes on."""
+        meters = self.meters
+        life = self._life
+        now_ns = self._now_ns
+        meters.taken += len(burst)
+        out: list[AnyPacket] = []
+        for packet in burst:
+            if life.drop_reason is not None:
+                self._drop(packet, life.drop_reason)
+                continue
+            if self._stage is None and not self.open():
+                self._drop(packet, UNAVAILABLE if self.waiting_for is not None else FAULT)
+                continue
+            self.busy_since_ns = began_ns = now_ns()
+            try:
+                self._one(packet, out)
+                meters.done += 1
+            except Stopping:
+                self._drop(packet, STOPPING)
+            except BadPacket as error:
+                self._drop(packet, error.reason)
+                self._bad(error, packet)
+            except Unavailable as error:
+                self._drop(packet, UNAVAILABLE)
+                self._close_quietly()
+                self._wait_for(error)
+            except (Exception, SystemExit) as error:
+                self._drop(packet, FAULT)
+                self._rebuild(error, packet)
+            meters.busy_ns += now_ns() - began_ns
+            self.busy_since_ns = 0
+        if out:
+            meters.emitted += len(out)
+            self.last = out[-1]
+        return out
+
+    def flush(self) -> list[AnyPacket]:
+        """What the stage still holds when the stream ends."""
+        return []
+
+    def _one(self, packet: AnyPacket, out: list[AnyPacket]) -> None:
+        raise NotImplementedError
+
+    def _drop(self, packet: AnyPacket, reason: str) -> None:
+        self.meters.dropped[reason] += 1
+        self._owed_lost += 1 + packet.lost
+
+    # -- trouble ----------------------------------------------------------------------------
+
+    def _bad(self, error: BadPacket, packet: AnyPacket) -> None:
+        dropped = self.meters.dropped[error.reason]
+        if dropped & (dropped - 1) == 0:  # the 1st, 2nd, 4th, 8th...: bounded, and never silent
+            self.log.warning(
+                "packet dropped",
+                stage=self.id,
+                packet=_name(packet),
+                problem=str(error),
+                dropped_so_far=dropped,
+            )
+
+    def _wait_for(self, error: Unavailable) -> None:
+        self._retry_ns = self._now_ns() + ns(self._backoff.next_s())
+        if self.waiting_for != str(error):
+            self.waiting_for = str(error)
+            self.log.warning("unavailable, retrying", stage=self.id, problem=str(error))
+
+    def _rebuild(self, error: BaseException, packet: AnyPacket) -> None:
+        self._close_quietly()
+        if self._fault(error, packet):
+            self.open()
+
+    def _fault(self, error: BaseException, packet: AnyPacket | None) -> bool:
+        """Count and log a fault; False when the budget is spent and the pipeline comes down."""
+        self.meters.faults += 1
+        self.log.error(
+            "stage raised",
+            stage=self.id,
+            packet=None if packet is None else _name(packet),
+            exc_info=(type(error), error, error.__traceback__),
+        )
+        if self._life.budget.spend():
+            return True
+        self._life.fail(f"stage '{self.id}' keeps raising: {error!r}")
+        return False
+
+
+class TransformSlot(Slot):
+    """A transform: answers with none, one or many."""
+
+    def _bind(self, stage: Any) -> None:
+        self._process: Callable[[AnyPacket], Any] = stage.process
+        if self.plan.plugin.is_async:
+            self._process = lambda packet: self._runner.run(stage.process(packet))
+        self._many: Callable[[list[AnyPacket]], Any] | None = getattr(stage, "process_many", None)
+        self._stage_flush: Callable[[], Iterable[Any]] | None = getattr(stage, "flush", None)
+
+    def handle(self, burst: list[AnyPacket]) -> list[AnyPacket]:
+        """Answer a burst, in one call where the stage offers that."""
+        if len(burst) > 1 and self._stage is not None and self._many is not None:
+            out = self._in_one_call(burst, self._many)
+            if out is not None:
+                return out
+        return super().handle(burst)
+
+    def _in_one_call(
+        self, burst: list[AnyPacket], many: Callable[[list[AnyPacket]], Any]
+    ) -> list[AnyPacket] | None:
+        """The burst's answers, or None when it must be taken packet by packet."""
+        if self._life.drop_reason is not None:
+            return None
+        self.busy_since_ns = began_ns = self._now_ns()
+        try:
+            results = many(burst)
+        except (Exception, SystemExit):  # the retry, one by one, shows which packet it is
+            return None
+        finally:
+            now_ns = self._now_ns()
+            self.meters.busy_ns += now_ns - began_ns
+            self.busy_since_ns = 0
+        if len(results) != len(burst):
+            return None
+        out: list[AnyPacket] = []
+        for packet, result in zip(burst, results, strict=True):
+            self._answer(packet, result, out)
+        meters = self.meters
+        meters.taken += len(burst)
+        meters.done += len(burst)
+        if out:
+            meters.emitted += len(out)
+            self.last = out[-1]
+        return out
+
+    def _one(self, packet: AnyPacket, out: list[AnyPacket]) -> None:
+        self._answer(packet, self._process(packet), out)
+        self._newest_in = packet
+
+    def _answer(self, packet: AnyPacket, result: Any, out: list[AnyPacket]) -> None:
+        if isinstance(result, Payload):
+            lost, self._owed_lost = packet.lost + self._owed_lost, 0
+            _, origin, epoch, seq, part, t_ns, taken_ns, span_ns, _, trail = packet
+            out.append(
+                Packet(result, origin, epoch, seq, part, t_ns, taken_ns, span_ns, lost, trail)
+            )
+        elif result is None:
+            self._owed_lost += packet.lost
+        elif type(result) is At:
+            lost, self._owed_lost = packet.lost + self._owed_lost, 0
+            out.append(
+                packet._replace(
+                    value=result.value, t_ns=result.t_ns, span_ns=result.span_ns, lost=lost
+                )
+            )
+        else:
+            self._spread(packet, list(result), out)
+
+    def _spread(self, packet: AnyPacket, results: list[Any], out: list[AnyPacket]) -> None:
+        if not results:
+            self._owed_lost += packet.lost
+            return
+        _, origin, epoch, seq, _, t_ns, taken_ns, span_ns, lost, trail = packet
+        if self._parts_of != (origin, epoch, seq):
+            self._parts_of, self._parts = (origin, epoch, seq), 0
+        lost, self._owed_lost = lost + self._owed_lost, 0
+        part = self._parts
+        for result in results:
+            if type(result) is At:
+                value, at_ns, covers_ns = result
+            else:
+                value, at_ns, covers_ns = result, t_ns, span_ns
+            out.append(
+                Packet(value, origin, epoch, seq, part, at_ns, taken_ns, covers_ns, lost, trail)
+            )
+            part += 1
+            lost = 0
+        self._parts = part
+
+    _newest_in: AnyPacket | None = None
+
+    def flush(self) -> list[AnyPacket]:
+        """What the transform still holds; stamped like the newest packet that it took."""
+        packet = self._newest_in
+        if self._stage is None or self._stage_flush is None or packet is None:
+            return []
+        out: list[AnyPacket] = []
+        self.busy_since_ns = self._now_ns()
+        try:
+            self._spread(packet._replace(lost=0), list(self._stage_flush()), out)
+        except Stopping:
+            pass
+        except (Exception, SystemExit) as error:
+            self._fault(error, packet)
+        finally:
+            self.busy_since_ns = 0
+        if out:
+            self.meters.emitted += len(out)
+            self.last = out[-1]
+        return out
+
+
+class ModelSlot(Slot):
+    """A model stage: refuses what is too old, then asks the model."""
+
+    def __init__(
+        self,
+        plan: StagePlan,
+        pipeline: str,
+        kit: Kit,
+        life: Life,
+        meters: StageMeters,
+        *,
+        dial: Dial,
+        may_drop: bool,
+    ) -> None:
+        super().__init__(plan, pipeline, kit, life, meters)
+        self.dial = dial
+        deadline_ms = plan.deadline_ms if may_drop else None
+        self._deadline_ns = None if deadline_ms is None else round(deadline_ms * 1e6)
+
+    def _build(self) -> Any:
+        from edgeapp.models.model import ModelStage
+
+        return ModelStage(self.plan, self.context, self.dial, self._kit.pool)
+
+    def _bind(self, stage: Any) -> None:
+        self._process: Callable[[AnyPacket], AnyPacket] = stage.process
+
+    def _one(self, packet: AnyPacket, out: list[AnyPacket]) -> None:
+        if (
+            self._deadline_ns is not None
+            and self.busy_since_ns - packet.taken_ns > self._deadline_ns
+        ):
+            raise BadPacket("older than deadline_ms before inference", reason=LATE)
+        answer = self._process(packet)
+        if self._owed_lost:
+            answer = answer._replace(lost=answer.lost + self._owed_lost)
+            self._owed_lost = 0
+        self.meters.age.record(self._now_ns() - packet.taken_ns)
+        out.append(answer)
+
+
+class ActionSlot(Slot):
+    """An action, on the hands thread."""
+
+    def _bind(self, stage: Any) -> None:
+        self._act: Callable[[AnyPacket], object] = stage.act
+        if self.plan.plugin.is_async:
+            self._act = lambda packet: self._runner.run(stage.act(packet))
+
+    def _one(self, packet: AnyPacket, out: list[AnyPacket]) -> None:  # noqa: ARG002  a sink
+        self._act(packet)
+        now_ns = self._now_ns()
+        self.meters.age.record(now_ns - packet.taken_ns)
+        self.last = packet
+        took_s = (now_ns - self.busy_since_ns) / 1e9
+        if took_s > self.plan.timeout_s:
+            self.log.warning(
+                "action overran", stage=self.id, took_s=took_s, timeout_s=self.plan.timeout_s
+            )
+
+
+class OutputSlot(Slot):
+    """An output: encodes, and hands over to the uplink or to the output's own destination."""
+
+    def _bind(self, stage: Any) -> None:
+        self._encode: Callable[[AnyPacket], Any] = stage.encode
+        if self.plan.plugin.is_async:
+            self._encode = lambda packet: self._runner.run(stage.encode(packet))
+        self._deliver: Callable[[bytes], None] | None = getattr(stage, "deliver", None)
+        self._every_ns = ns(self.plan.every_s)
+
+    _next_ns: int | None = None
+    _epoch = -1
+
+    def _one(self, packet: AnyPacket, out: list[AnyPacket]) -> None:  # noqa: ARG002  a sink
+        if self._every_ns:
+            if packet.epoch != self._epoch:
+                self._epoch, self._next_ns = packet.epoch, None
+            if self._next_ns is not None and packet.t_ns < self._next_ns:
+                self._owed_lost += packet.lost
+                return
+            self._next_ns = packet.t_ns + self._every_ns
+        if self._owed_lost:
+            packet = packet._replace(lost=packet.lost + self._owed_lost)
+            self._owed_lost = 0
+        message = self._encode(packet)
+        if message is not None:
+            if self._deliver is not None:
+                self._deliver(self._kit.uplink.seal(message))
+            else:
+                self._kit.uplink.offer(message)
+        self.meters.age.record(self._now_ns() - packet.taken_ns)
+        self.last = packet
+
+
+class Gate:
+    """Lets one packet in `divisor` through, as the dial of the model stage further down says."""
+
+    def __init__(self, dial: Dial, phase: int) -> None:
+        self._dial = dial
+        self._phase = phase
+
+    def open_for(self, packet: AnyPacket) -> bool:
+        """Whether this packet is one of those to answer."""
+        divisor = self._dial.wanted().divisor
+        return divisor == 1 or (packet.seq + packet.part + self._phase) % divisor == 0
+
+
+def _name(packet: AnyPacket) -> str:
+    name = f"{packet.origin}/{packet.epoch}/{packet.seq}"
+    return f"{name}.{packet.part}" if packet.part else name

@@ -1,0 +1,51 @@
+"""Keeps one pipeline alive. Never raises: one pipeline's end does not touch another."""
+
+import asyncio
+
+from edgeapp.core.clock import NS
+from edgeapp.runtime.pipeline import Outcome, Pipeline
+
+REOPEN_FIRST_S = 60.0
+REOPEN_MOST_S = 600.0
+
+
+async def supervise(pipeline: Pipeline, stop: asyncio.Event) -> Outcome:
+    """Run a pipeline until it finishes or `stop`; reopen it, after a while, when it failed.
+
+    The wait doubles from 1 to 10 minutes while it keeps failing; a run of 10 minutes resets it.
+    """
+    log, clock = pipeline.kit.log, pipeline.kit.clock
+    wait_s = REOPEN_FIRST_S
+    while True:
+        began_ns = clock.now_ns()
+        try:
+            outcome = await pipeline.run_once(stop)
+        except Exception as error:
+            log.error(  # noqa: TRY400  a Log has no `exception`
+                "pipeline could not run", pipeline=pipeline.plan.name, exc_info=True
+            )
+            outcome = Outcome("failed", repr(error))
+            pipeline.state, pipeline.why = outcome.ending, outcome.why
+        if outcome.ending != "failed" or stop.is_set():
+            log.info("pipeline ended", pipeline=pipeline.plan.name, ending=outcome.ending)
+            return outcome
+        if clock.now_ns() - began_ns > REOPEN_MOST_S * NS:
+            wait_s = REOPEN_FIRST_S
+        log.error(
+            "pipeline failed",
+            pipeline=pipeline.plan.name,
+            why=outcome.why,
+            reopened_in_s=wait_s,
+        )
+        if await _stopped_within(stop, wait_s):
+            return outcome
+        wait_s = min(wait_s * 2, REOPEN_MOST_S)
+
+
+async def _stopped_within(stop: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return False
+    return True
