@@ -1,6 +1,6 @@
 """The packet: a value on the move, with when and where it began."""
 
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -78,7 +78,7 @@ class Continuity:
         self._origin: str | None = None
         self._epoch = -1
 
-    def broken(self, packet: Packet[object]) -> bool:
+    def broken(self, packet: Packet[Any]) -> bool:
         """Whether what was remembered so far does not lead up to this packet."""
         if packet.lost == 0 and packet.epoch == self._epoch and packet.origin == self._origin:
             return False
