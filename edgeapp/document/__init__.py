@@ -1,1 +1,1 @@
-"""YAML with places, and complaints shown to people."""
+"""YAML with places, and complaints that show them. Knows nothing of pipelines."""

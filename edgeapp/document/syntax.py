@@ -1,0 +1,65 @@
+"""What the YAML parser objects to, in words for people."""
+
+from yaml.error import MarkedYAMLError
+
+_EXPLANATIONS: tuple[tuple[str, str, str], ...] = (
+    (
+        "found character '\\t' that cannot start any token",
+        "a tab stands here where YAML wants spaces",
+        "indent with spaces",
+    ),
+    (
+        "mapping values are not allowed here",
+        "this ':' is not expected here",
+        "put text that holds ': ' in quotes, and check the indentation",
+    ),
+    (
+        "could not find expected ':'",
+        "a ':' is missing",
+        "write 'key: value', with a space after the ':'",
+    ),
+    (
+        "expected <block end>",
+        "this does not line up with the lines above",
+        "keys of one group start in the same column",
+    ),
+    (
+        "expected ',' or '}'",
+        "a ',' or the closing '}' is missing",
+        "close what '{' opened",
+    ),
+    (
+        "expected ',' or ']'",
+        "a ',' or the closing ']' is missing",
+        "close what '[' opened",
+    ),
+    (
+        "found unexpected end of stream",
+        "the file ends inside a quoted text",
+        "close the quotes",
+    ),
+    (
+        "that cannot start any token",
+        "this character cannot start a value",
+        "put text that starts with it in quotes",
+    ),
+    (
+        "found unknown escape character",
+        "no such escape is known inside double quotes",
+        "write '\\\\' for a backslash, or use single quotes",
+    ),
+    (
+        "found incompatible YAML document",
+        "this version of YAML is not known",
+        "remove the '%YAML' line",
+    ),
+)
+
+
+def explain(error: MarkedYAMLError) -> tuple[str, str]:
+    """Problem and remedy for an error of the parser."""
+    said = error.problem or error.context or "something is wrong"
+    for part, problem, remedy in _EXPLANATIONS:
+        if part in said:
+            return problem, remedy
+    return f"this is not YAML: {said}", ""
