@@ -1,1 +1,1 @@
-"""Built-in outputs: encoders of messages."""
+"""Where results go. `bodies` is the contract; each other module is one output."""

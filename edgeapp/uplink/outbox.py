@@ -1,0 +1,204 @@
+"""Messages that the broker does not have yet: the port, and the store in bounded memory."""
+
+import threading
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+from edgeapp.core.message import Message, Priority
+
+Reason = Literal["full", "too_large", "stopped", "refused"]
+"""Why a message was dropped: the outbox was full; it is larger than a broker takes; the device
+stopped before it could be sent; the broker refused it for good."""
+
+PRIORITIES: tuple[Priority, ...] = ("critical", "normal", "bulk")
+"""Sent in this order, dropped in the opposite one."""
+
+_OVERHEAD_BYTES = 256
+"""Counted for each message beside topic and body: what its objects take in memory."""
+
+
+class Entry(NamedTuple):
+    """A message with the number that becomes the last part of its id."""
+
+    number: int
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxStatistics:
+    """An outbox at one moment: `offered` = `settled` + all `dropped` + `waiting` + `in_flight`."""
+
+    offered: int
+    settled: int
+    """Messages that the broker has acknowledged."""
+    dropped: Mapping[Reason, int]
+    waiting: int
+    in_flight: int
+    """Taken to be sent, not yet settled."""
+    waiting_bytes: int
+
+
+class Outbox(Protocol):
+    """Keeps messages until they settle. Safe from any thread, except that one thread takes."""
+
+    def next_number(self) -> int:
+        """A number that no other message of this run has."""
+
+    def put(self, message: Message) -> bool:
+        """Keep a message; False when it was dropped instead. Never blocks on the broker."""
+
+    def take(self, limit: int) -> list[Entry]:
+        """Up to `limit` messages to send now: by priority, and in order for each topic of one."""
+
+    def settle(self, number: int) -> None:
+        """The broker has this message: forget it. Unknown numbers are ignored."""
+
+    def refuse(self, number: int) -> None:
+        """The broker will never take this message: drop it. Unknown numbers are ignored."""
+
+    def give_back(self) -> None:
+        """Whatever was taken and has not settled waits again, before all others."""
+
+    def close(self) -> int:
+        """Drop what is left, refuse what comes; returns how many messages that were."""
+
+    def statistics(self) -> OutboxStatistics:
+        """The outbox at this moment, as a frozen snapshot."""
+
+
+class MemoryOutbox:
+    """An outbox in memory, bounded in messages and bytes.
+
+    When full, the oldest waiting message of the lowest priority goes, which may be the one that
+    comes. What is in flight is never dropped. Nothing outlives the process.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_messages: int = 20_000,
+        max_bytes: int = 16 * 1024 * 1024,
+        max_message_bytes: int = 1024 * 1024,
+    ) -> None:
+        """Set the bounds.
+
+        `max_bytes`: of topics and bodies together, with an allowance for each message's objects.
+        `max_message_bytes`: a larger body is dropped at once; it must fit into `max_bytes`.
+        """
+        if max_messages < 1 or max_bytes < max_message_bytes + _OVERHEAD_BYTES:
+            raise ValueError("an outbox must have room for one message of the greatest size")
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._max_message_bytes = max_message_bytes
+        self._lock = threading.Lock()
+        self._waiting: dict[Priority, deque[Entry]] = {p: deque() for p in PRIORITIES}
+        self._in_flight: dict[int, Entry] = {}
+        self._number = 0
+        self._count = 0
+        self._bytes = 0
+        self._closed = False
+        self._offered = 0
+        self._settled = 0
+        self._dropped: Counter[Reason] = Counter()
+
+    def next_number(self) -> int:
+        """A number that no other message of this run has."""
+        with self._lock:
+            self._number += 1
+            return self._number
+
+    def put(self, message: Message) -> bool:
+        """Keep a message; False when it was dropped instead."""
+        with self._lock:
+            self._offered += 1
+            if self._closed:
+                self._dropped["stopped"] += 1
+                return False
+            if len(message.body) > self._max_message_bytes:
+                self._dropped["too_large"] += 1
+                return False
+            self._number += 1
+            self._waiting[message.priority].append(Entry(self._number, message))
+            self._count += 1
+            self._bytes += _size(message)
+            kept = True
+            while self._count > self._max_messages or self._bytes > self._max_bytes:
+                kept = self._evict().message is not message and kept
+            return kept
+
+    def take(self, limit: int) -> list[Entry]:
+        """Up to `limit` messages to send now, by priority, oldest first within one."""
+        if not self._count:
+            return []  # read without the lock: whoever puts will wake the sender
+        taken: list[Entry] = []
+        with self._lock:
+            for waiting in self._waiting.values():
+                while waiting and len(taken) < limit:
+                    taken.append(waiting.popleft())
+            for entry in taken:
+                self._in_flight[entry.number] = entry
+                self._bytes -= _size(entry.message)
+            self._count -= len(taken)
+        return taken
+
+    def settle(self, number: int) -> None:
+        """The broker has this message: forget it."""
+        with self._lock:
+            if self._in_flight.pop(number, None):
+                self._settled += 1
+
+    def refuse(self, number: int) -> None:
+        """The broker will never take this message: drop it."""
+        with self._lock:
+            if self._in_flight.pop(number, None):
+                self._dropped["refused"] += 1
+
+    def give_back(self) -> None:
+        """Whatever was taken and has not settled waits again, before all others.
+
+        The window in flight may then exceed the bounds for a moment; the next `put` restores them.
+        """
+        with self._lock:
+            for entry in reversed(self._in_flight.values()):
+                self._waiting[entry.message.priority].appendleft(entry)
+                self._bytes += _size(entry.message)
+            self._count += len(self._in_flight)
+            self._in_flight.clear()
+
+    def close(self) -> int:
+        """Drop what is left, in flight or waiting; refuse what comes. Idempotent."""
+        with self._lock:
+            self._closed = True
+            left = self._count + len(self._in_flight)
+            self._dropped["stopped"] += left
+            for waiting in self._waiting.values():
+                waiting.clear()
+            self._in_flight.clear()
+            self._count = self._bytes = 0
+            return left
+
+    def statistics(self) -> OutboxStatistics:
+        """The outbox at this moment, as a frozen snapshot."""
+        with self._lock:
+            return OutboxStatistics(
+                self._offered,
+                self._settled,
+                {reason: count for reason, count in self._dropped.items() if count},
+                self._count,
+                len(self._in_flight),
+                self._bytes,
+            )
+
+    def _evict(self) -> Entry:
+        lowest = next(w for w in reversed(self._waiting.values()) if w)
+        entry = lowest.popleft()
+        self._count -= 1
+        self._bytes -= _size(entry.message)
+        self._dropped["full"] += 1
+        return entry
+
+
+def _size(message: Message) -> int:
+    return len(message.body) + len(message.topic) + _OVERHEAD_BYTES
