@@ -1,1 +1,1 @@
-"""What the user wrote, validated: pipeline files and the device file."""
+"""Pipeline files and the device file, read and checked for what they say on their own."""

@@ -21,7 +21,6 @@ from yaml.events import (
     NodeEvent,
     ScalarEvent,
     SequenceEndEvent,
-    SequenceStartEvent,
     StreamEndEvent,
 )
 from yaml.parser import Parser
@@ -108,12 +107,11 @@ def read(data: bytes, file: str) -> Node:
             builder.take(event)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = builder.place(mark, mark) if mark else Place(file)
+        place = builder.place(mark, mark)
         builder.complaints.append(Complaint(place, *explain(error)))
     except (ValueError, OverflowError, IndexError):
         # PyYAML lets these through on escapes and directives with absurd numbers.
-        mark = builder.reached
-        place = builder.place(mark, mark) if mark else Place(file)
+        place = builder.place(builder.reached, builder.reached)
         builder.complaints.append(Complaint(place, "this is not YAML from here on"))
     except _TooMuchError:
         pass
@@ -132,7 +130,7 @@ class _TooMuchError(Exception):
 class _Frame:
     """A list or table that is still open."""
 
-    start: _Mark
+    start: _Mark | None
     is_table: bool
     nodes: list[Node] = field(default_factory=list)
     entries: dict[str, Entry] = field(default_factory=dict)
@@ -153,8 +151,10 @@ class _Builder:
         self._nodes = 0
         self._documents = 0
 
-    def place(self, start: _Mark, end: _Mark) -> Place:
+    def place(self, start: _Mark | None, end: _Mark | None) -> Place:
         """The place of what stands between two marks: the first line of it."""
+        if start is None or end is None:  # the parser always knows; its types say maybe
+            return Place(self._file)
         line = self._lines[start.line] if start.line < len(self._lines) else ""
         until = end.column if end.line == start.line else len(line)
         return Place(self._file, start.line + 1, start.column + 1, max(1, until - start.column))
@@ -181,6 +181,8 @@ class _Builder:
             self.reached = event.end_mark
 
     def _is_flow(self, frame: _Frame) -> bool:
+        if frame.start is None:
+            return False
         line = self._lines[frame.start.line]
         return line[frame.start.column : frame.start.column + 1] in {"{", "["}
 
@@ -219,9 +221,7 @@ class _Builder:
         if len(self._open) >= MAX_DEPTH:
             self._complain(event, f"nested more than {MAX_DEPTH} levels deep", "")
             raise _TooMuchError
-        frame = _Frame(event.start_mark, isinstance(event, MappingStartEvent))
-        assert frame.is_table or isinstance(event, SequenceStartEvent)
-        self._open.append(frame)
+        self._open.append(_Frame(event.start_mark, isinstance(event, MappingStartEvent)))
 
     def _scalar(self, event: ScalarEvent) -> Scalar:
         place = self.place(event.start_mark, event.end_mark)

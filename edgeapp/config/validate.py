@@ -1,0 +1,184 @@
+"""From a table of a file to a pydantic model, or to complaints with places.
+
+Values are checked as strict JSON: YAML has said already what is a number and what is text, so
+`"15"` is no number and `true` is no 1.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from edgeapp.config.words import Schema, at_path, describe, schema_of
+from edgeapp.document.tree import Listing, Node, Scalar, Table, plain, shortened
+from edgeapp.document.words import did_you_mean
+from edgeapp.errors import Complaint, Place
+
+Model = TypeVar("Model", bound=BaseModel)
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whose options are checked, for the wording of complaints."""
+
+    label: str
+    """Before what is wrong with a value: "stage 'camera'". May be empty."""
+    owner: str
+    """Who has options: "source 'camera'"."""
+    home: Place
+    """Where a missing option belongs."""
+    also: Sequence[str] = ()
+    """Further keys that may stand in the same table."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """The errors that pydantic found at one spot."""
+
+    node: Node
+    place: Place
+    errors: list[ErrorDetails] = field(default_factory=list)
+
+
+def validate(
+    model: type[Model],
+    table: Table,
+    subject: Subject,
+    *,
+    found: list[Complaint],
+    context: object = None,
+) -> Model | None:
+    """Build `model` from a table; on mistakes, add a complaint for each to `found`."""
+    text = json.dumps(plain(table))
+    try:
+        return model.model_validate_json(text, strict=True, context=context)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+    except Exception as error:  # noqa: BLE001 - a plugin's validator may raise anything
+        remedy = f"its author must make {model.__name__} raise ValueError for wrong values"
+        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        problem = f"{subject.owner} failed while checking its options: {said}"
+        found.append(Complaint(subject.home, problem, remedy))
+        return None
+    groups: dict[Path, _Group] = {}
+    for detail in details:
+        path, node, place = _locate(table, detail["loc"], subject.home)
+        groups.setdefault(path, _Group(node, place)).errors.append(detail)
+    schema = schema_of(model)
+    found.extend(_complaint(path, group, subject, schema) for path, group in groups.items())
+    return None
+
+
+def _locate(table: Table, loc: Path, home: Place) -> tuple[Path, Node, Place]:
+    """Where a pydantic location is in the file; the deepest node that exists.
+
+    Pydantic's locations also name branches of unions; those are passed over. The last part of a
+    missing key stays in the path.
+    """
+    node: Node = table
+    place = home
+    path: list[str | int] = []
+    for index, part in enumerate(loc):
+        if isinstance(node, Table) and isinstance(part, str):
+            entry = node.get(part)
+            if entry is not None:
+                is_key = "[key]" in loc[index + 1 :]
+                node, place = entry.value, (entry.place if is_key else entry.value.place)
+                path.append(part)
+            elif index == len(loc) - 1:
+                path.append(part)
+        elif isinstance(node, Listing) and isinstance(part, int) and part < len(node.items):
+            node = node.items[part]
+            place = node.place
+            path.append(part)
+    return tuple(path), node, place
+
+
+def _complaint(path: Path, group: _Group, subject: Subject, schema: Schema) -> Complaint:
+    kinds = {error["type"] for error in group.errors}
+    if "extra_forbidden" in kinds:
+        return _unknown(path, group.place, subject, schema)
+    if "missing" in kinds and isinstance(group.node, Table):
+        return _missing(path, group.place, subject, schema)
+    label = f"{subject.label}: " if subject.label else ""
+    for error in group.errors:
+        if error["type"] in {"value_error", "assertion_error"}:
+            said = str(error.get("ctx", {}).get("error", error["msg"]))
+            name = f"{_name(path)}: " if path else ""
+            return Complaint(group.place, f"{label}{name}{said}")
+    at = at_path(schema, path)
+    wanted = describe(at, schema)
+    if not wanted:
+        return Complaint(group.place, f"{label}{_name(path)}: {group.errors[0]['msg']}")
+    secret = at.get("format") == "secret"
+    problem = f"{label}{_name(path)} must be {wanted}{_but(group.node, secret=secret)}"
+    return Complaint(group.place, problem, _remedy(group.node, at))
+
+
+def _unknown(path: Path, place: Place, subject: Subject, schema: Schema) -> Complaint:
+    key = str(path[-1])
+    known = list(at_path(schema, path[:-1]).get("properties", {}))
+    owner = subject.owner
+    if len(path) > 1:
+        owner = f"{_name(path[:-1])} of {owner}"
+    else:
+        known += subject.also
+    return Complaint(
+        place, f"{owner} has no option '{key}'", did_you_mean(key, known, heading="Options")
+    )
+
+
+def _missing(path: Path, place: Place, subject: Subject, schema: Schema) -> Complaint:
+    at = at_path(schema, path)
+    key = str(path[-1])
+    wanted = describe(at, schema)
+    meaning = str(at.get("description", ""))
+    remedy = f"add '{key}: ...'" + (f", {wanted}" if wanted else "")
+    owner = subject.owner if len(path) == 1 else f"{_name(path[:-1])} of {subject.owner}"
+    return Complaint(place, f"{owner} needs the option '{key}'", f"{remedy}. {meaning}".strip())
+
+
+def _name(path: Path) -> str:
+    """An option as people call it: "size", "item 2 of size", "tls.ca"."""
+    name = ""
+    for part in path:
+        if isinstance(part, int):
+            name = f"item {part + 1} of {name}"
+        else:
+            name = f"{name}.{part}" if name else part
+    return name
+
+
+def _but(node: Node, *, secret: bool) -> str:
+    """The end of a sentence "size must be a number greater than 0": what it is instead."""
+    if isinstance(node, Listing):
+        return f", not a list of {len(node.items)}" if node.items else ", not an empty list"
+    if isinstance(node, Table):
+        return ", not a group of keys"
+    if node.value is None:
+        return ", but it is empty"
+    if secret:
+        return ""
+    text = shortened(node.text)
+    return f", not '{text}'" if isinstance(node.value, str) else f", not {text}"
+
+
+def _remedy(node: Node, schema: Schema) -> str:
+    if not isinstance(node, Scalar):
+        return ""
+    text = shortened(node.text)
+    choices: list[Any] = [c for c in schema.get("enum", []) if isinstance(c, str)]
+    if isinstance(node.value, str) and choices:
+        near = did_you_mean(text, choices, heading="Choices")
+        return near.partition("? ")[0] + "?" if near.startswith("did") else ""
+    if node.value is not None and not isinstance(node.value, str) and _is_text(schema):
+        return f'put it in quotes: "{text}"'
+    return ""
+
+
+def _is_text(schema: Schema) -> bool:
+    return schema.get("type") == "string" and not schema.get("format") and "enum" not in schema

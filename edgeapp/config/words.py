@@ -1,0 +1,125 @@
+"""What an option wants, in words for people, from its JSON Schema."""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel
+from pydantic.errors import PydanticUserError
+
+Schema: TypeAlias = Mapping[str, Any]
+
+
+def schema_of(model: type[BaseModel]) -> Schema:
+    """The JSON Schema of a model; empty where pydantic cannot say."""
+    try:
+        return model.model_json_schema()
+    except PydanticUserError:
+        return {}
+
+
+def at_path(schema: Schema, path: tuple[str | int, ...]) -> Schema:
+    """The schema of what stands at `path`; empty where it says nothing."""
+    root = schema
+    for part in path:
+        inner: Schema = {}
+        for option in _alternatives(schema, root):
+            inner = _step(option, part)
+            if inner:
+                break
+        schema = inner
+    return _resolved(schema, root)
+
+
+def describe(schema: Schema, root: Schema) -> str:
+    """What a schema wants: "a number greater than 0". Empty where it says nothing."""
+    wanted = [_describe_one(option, root) for option in _alternatives(schema, root)]
+    return " or ".join(dict.fromkeys(word for word in wanted if word))
+
+
+def _alternatives(schema: Schema, root: Schema) -> list[Schema]:
+    schema = _resolved(schema, root)
+    options = [_resolved(option, root) for option in schema.get("anyOf", [schema])]
+    return [option for option in options if option.get("type") != "null"]
+
+
+def _resolved(schema: Schema, root: Schema) -> Schema:
+    name = schema.get("$ref", "").rpartition("/")[2]
+    return root.get("$defs", {}).get(name, {}) if name else schema
+
+
+def _step(schema: Schema, part: str | int) -> Schema:
+    if isinstance(part, str):
+        found = schema.get("properties", {}).get(part, schema.get("additionalProperties", {}))
+    else:
+        each = schema.get("prefixItems", [])
+        found = each[part] if part < len(each) else schema.get("items", {})
+    return found if isinstance(found, Mapping) else {}
+
+
+def _describe_one(schema: Schema, root: Schema) -> str:
+    if "enum" in schema or "const" in schema:
+        return one_of(schema.get("enum", [schema.get("const")]))
+    match schema.get("type"):
+        case "number":
+            return _bounded("a number", schema)
+        case "integer":
+            return _bounded("a whole number", schema)
+        case "boolean":
+            return "true or false"
+        case "string":
+            return _text(schema)
+        case "array":
+            return _list(schema, root)
+        case "object":
+            return "a group of keys"
+        case _:
+            return ""
+
+
+def one_of(choices: list[Any]) -> str:
+    """The words to choose from: "'wait', 'drop_oldest' or 'drop_newest'"."""
+    quoted = [f"'{choice}'" if isinstance(choice, str) else str(choice) for choice in choices]
+    return " or ".join(filter(None, [", ".join(quoted[:-1]), quoted[-1]]))
+
+
+def _bounded(noun: str, schema: Schema) -> str:
+    low, over = schema.get("minimum"), schema.get("exclusiveMinimum")
+    high, under = schema.get("maximum"), schema.get("exclusiveMaximum")
+    if low is not None and high is not None:
+        return f"{noun} from {low:g} to {high:g}"
+    limits = [
+        f"{words} {limit:g}"
+        for words, limit in (
+            ("of at least", low),
+            ("greater than", over),
+            ("of at most", high),
+            ("less than", under),
+        )
+        if limit is not None
+    ]
+    return " ".join(filter(None, [noun, " and ".join(limits)]))
+
+
+def _text(schema: Schema) -> str:
+    if schema.get("format") == "secret":
+        return "a reference to a secret, such as 'cred:name' or 'env:NAME'"
+    if "path" in schema.get("format", ""):
+        return "a path"
+    if "pattern" in schema:
+        return f"text that matches {schema['pattern']}"
+    if schema.get("minLength"):
+        return "text that is not empty"
+    return "text"
+
+
+def _list(schema: Schema, root: Schema) -> str:
+    fixed = [describe(each, root) for each in schema.get("prefixItems", [])]
+    each = describe(schema.get("items", {}), root)
+    low, high = schema.get("minItems"), schema.get("maxItems")
+    if fixed:
+        inner = f"each {fixed[0]}" if len(set(fixed)) == 1 else ", ".join(fixed)
+        return f"a list of {len(fixed)} values: {inner}"
+    count = f" of {low} values" if low is not None and low == high else ""
+    if low and high is None:
+        count = f" of at least {low} value{'s' if low > 1 else ''}"
+    return f"a list{count}" + (f", each {each}" if each else "")
