@@ -1,0 +1,228 @@
+"""The arithmetic of the `features` transform, laid out once for windows of one form."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeapp.api import BadPacket, BearingGeometry, Features, Signal
+from edgeapp.transforms import _spectral
+from edgeapp.transforms.bearing_lines import Line, fault_hz, search_places, strongest
+
+Floats = NDArray[np.float64]
+
+ACCELERATION = "m/s²"
+VELOCITY_HZ = (10.0, 1000.0)
+"""The band of ISO 20816 for machines that turn faster than 600 rpm."""
+
+_AT_ONCE = 1 << 17
+"""Samples measured in one go: scratch of about 1 MiB stays in the cache and bounds memory."""
+_LEAST_CAGE_TURNS = 3
+"""Below this the Hann² window's main lobe reaches from the mean to the cage's line."""
+_HIGHEST = 0.95
+"""Fraction of the Nyquist frequency up to which an anti-aliasing filter may be trusted."""
+_STILL = 1e-9
+"""A deviation this small against the level is rounding, not vibration."""
+
+
+class Form(NamedTuple):
+    """What windows must share to be measured together."""
+
+    rate_hz: float
+    channels: tuple[str, ...]
+    units: tuple[str, ...]
+    length: int
+
+    @classmethod
+    def of(cls, signal: Signal) -> "Form":
+        """The form of this window."""
+        return cls(signal.rate_hz, signal.channels, signal.units, signal.samples.shape[1])
+
+
+class Wanted(NamedTuple):
+    """What to measure beside the usual numbers."""
+
+    band_hz: tuple[tuple[float, float], ...] = ()
+    bearing: BearingGeometry | None = None
+    shaft_hz: float | None = None
+    envelope_hz: tuple[float, float] = (2_000.0, 10_000.0)
+    slip: float = 0.02
+
+
+class Measure:
+    """Measures windows of one form; owns the scratch memory for it. For one thread.
+
+    Raises:
+        BadPacket: what is wanted cannot be measured in such windows; says why.
+    """
+
+    def __init__(self, form: Form, wanted: Wanted) -> None:
+        self.form = form
+        self._bands = [self._bins(band) for band in wanted.band_hz]
+        self._velocity = self._velocity_weights()
+        self._envelope: _spectral.SquaredEnvelope | None = None
+        self._places: list[Line] = []
+        if wanted.bearing is not None and wanted.shaft_hz is not None:
+            self._plan_envelope(wanted, fault_hz(wanted.bearing, wanted.shaft_hz))
+        self._name(wanted)
+
+        count = form.length
+        self._rows = max(1, _AT_ONCE // (count * max(1, len(form.channels))))
+        shape = (self._rows, len(form.channels))
+        self._samples = np.empty((*shape, count))
+        self._squares = np.empty((*shape, count))
+        self._transform = np.empty((*shape, count // 2 + 1), np.complex128)
+
+    def _bins(self, band_hz: tuple[float, float]) -> slice:
+        low, high = band_hz
+        rate_hz, count = self.form.rate_hz, self.form.length
+        if high > rate_hz / 2:
+            raise BadPacket(
+                f"the band [{low:g}, {high:g}] Hz reaches above {rate_hz / 2:g} Hz, half the "
+                f"sampling rate: choose a lower band or sample faster",
+                reason="above_nyquist",
+            )
+        first = int(np.ceil(low * count / rate_hz - 1e-9))
+        last = int(np.floor(high * count / rate_hz + 1e-9))
+        if last < first:
+            raise BadPacket(
+                f"the band [{low:g}, {high:g}] Hz falls between the {rate_hz / count:g} Hz wide "
+                "steps of this window's spectrum: choose a longer window or a wider band",
+                reason="too_short",
+            )
+        return slice(first, last + 1)
+
+    def _velocity_weights(self) -> tuple[slice, Floats] | None:
+        """The bins from 10 to 1000 Hz, and what turns (m/s²)² there into (mm/s)²."""
+        rate_hz, count = self.form.rate_hz, self.form.length
+        low, high = VELOCITY_HZ
+        if ACCELERATION not in self.form.units or rate_hz <= 2 * high or count < rate_hz / low:
+            return None
+        bins = self._bins(VELOCITY_HZ)
+        omega = 2 * np.pi * np.arange(bins.start, bins.stop) * rate_hz / count
+        return bins, (1000 / omega) ** 2
+
+    def _plan_envelope(self, wanted: Wanted, strikes_hz: dict[str, float]) -> None:
+        rate_hz, count = self.form.rate_hz, self.form.length
+        duration_s = count / rate_hz
+        low, high = wanted.envelope_hz
+        high = min(high, _HIGHEST * rate_hz / 2)
+        top_hz = max(strikes_hz.values())
+        if high - low < 2 * top_hz:
+            raise BadPacket(
+                f"at {rate_hz:g} Hz the envelope's band would be [{low:g}, {high:g}] Hz, too "
+                f"narrow for impacts at up to {top_hz:.0f} Hz: sample faster, or set envelope_hz "
+                "around a lower resonance",
+                reason="above_nyquist",
+            )
+        if duration_s * strikes_hz["cage"] < _LEAST_CAGE_TURNS:
+            raise BadPacket(
+                f"a window of {duration_s:.3g} s is too short to tell this bearing's lines apart: "
+                f"it needs {_LEAST_CAGE_TURNS / strikes_hz['cage']:.2g} s or more",
+                reason="too_short",
+            )
+        band = self._bins((low, high))
+        self._places = [
+            place
+            for place in search_places(strikes_hz, wanted.slip, duration_s)
+            if place.harmonic * strikes_hz[place.fault] <= high - low
+        ]
+        keep = max(place.high for place in self._places) + 1
+        self._envelope = _spectral.SquaredEnvelope(band.start, band.stop - 1, keep, count)
+
+    def _name(self, wanted: Wanted) -> None:
+        """Names, units and columns of the features, all of a channel's together."""
+        names, units, columns = [], [], []
+        column = 0
+        for channel, unit in zip(self.form.channels, self.form.units, strict=True):
+            named = [
+                *((name, unit) for name in ("mean", "rms", "peak", "peak_to_peak")),
+                *((name, "1") for name in ("crest", "kurtosis_pearson", "skewness")),
+                *((f"rms_{low:g}_{high:g}_hz", unit) for low, high in wanted.band_hz),
+            ]
+            square = "1" if unit == "1" else f"({unit})²"
+            for place in self._places:
+                named.append((f"{place.fault}_{place.harmonic}", square))
+                if place.harmonic == 1:
+                    named.append((f"{place.fault}_hz", "Hz"))
+            if self._velocity is not None:
+                named.append(("velocity_rms", "mm/s"))
+            for name, its_unit in named:
+                if name != "velocity_rms" or unit == ACCELERATION:
+                    names.append(f"{channel}.{name}")
+                    units.append(its_unit)
+                    columns.append(column)
+                column += 1
+        self._names, self._units = tuple(names), tuple(units)
+        self._columns = np.array(columns, dtype=np.intp)
+
+    def features(self, signals: Sequence[Signal]) -> list[Features]:
+        """The features of windows of this form, one for each.
+
+        Raises:
+            BadPacket: one of them holds NaN or infinity.
+        """
+        answers = []
+        for begin in range(0, len(signals), self._rows):
+            values = self._values(signals[begin : begin + self._rows])
+            answers += [Features(row, self._names, self._units) for row in values]
+        return answers
+
+    def _values(self, signals: Sequence[Signal]) -> Floats:
+        """(windows, features): what `features` packs."""
+        number, count = len(signals), self.form.length
+        samples, squares = self._samples[:number], self._squares[:number]
+        for row, signal in zip(samples, signals, strict=True):
+            row[...] = signal.samples
+        found = self._in_time(samples, squares)
+
+        if self._bands or self._velocity or self._envelope:
+            transform = _spectral.hann_rfft(samples, out=self._transform[:number])
+            if self._bands or self._velocity:
+                power = _spectral.power(transform, count)
+                found += [np.sqrt(power[..., bins].sum(axis=-1)) for bins in self._bands]
+            if self._envelope is not None:
+                found += self._bearing_lines(self._envelope.amplitudes(transform))
+            if self._velocity is not None:
+                bins, weights = self._velocity
+                found.append(np.sqrt(np.vecdot(power[..., bins], weights)))
+        values: Floats = np.stack(found, axis=-1).reshape(number, -1)[:, self._columns]
+        return values
+
+    def _in_time(self, samples: Floats, squares: Floats) -> list[Floats]:
+        """What needs no spectrum; leaves `samples` less their mean, and their squares."""
+        count = self.form.length
+        highest, lowest = samples.max(axis=-1), samples.min(axis=-1)
+        mean = samples.mean(axis=-1)
+        if not np.isfinite(mean).all():
+            raise BadPacket("the window holds NaN or infinity", reason="not_finite")
+        samples -= mean[..., None]
+        np.multiply(samples, samples, out=squares)
+        variance = squares.mean(axis=-1)
+        moving = variance > (_STILL * np.maximum(np.abs(highest), np.abs(lowest))) ** 2
+        variance = np.where(moving, variance, 0.0)
+        divisor = np.where(moving, variance, 1.0)
+        rms = np.sqrt(variance)
+        peak = np.maximum(highest - mean, mean - lowest)
+        fourth = np.vecdot(squares, squares) / count
+        third = np.vecdot(squares, samples) / count
+        return [
+            mean,
+            rms,
+            peak,
+            highest - lowest,
+            np.where(moving, peak / np.sqrt(divisor), 0.0),
+            np.where(moving, fourth / divisor**2, 0.0),
+            np.where(moving, third / divisor**1.5, 0.0),
+        ]
+
+    def _bearing_lines(self, lines: Floats) -> list[Floats]:
+        """In the order of `_name`."""
+        found = []
+        for place in self._places:
+            amplitude, position = strongest(lines, place)
+            found.append(amplitude)
+            if place.harmonic == 1:
+                found.append(position * self.form.rate_hz / self.form.length)
+        return found
