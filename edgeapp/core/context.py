@@ -13,6 +13,9 @@ from edgeapp.errors import Stopping
 class Log(Protocol):
     """An event log: a constant message, facts as keys. Safe from any thread."""
 
+    def bind(self, **facts: object) -> "Log":
+        """The same log, with these facts in every event."""
+
     def debug(self, event: str, **facts: object) -> object:
         """For whoever develops a stage."""
 

@@ -66,7 +66,7 @@ class Inlet(Slot):
     def _lost_touch(self, error: Unavailable) -> None:
         if self.waiting_for != str(error):
             self.waiting_for = str(error)
-            self.log.warning("source unavailable, retrying", stage=self.id, problem=str(error))
+            self.log.warning("source unavailable, retrying", problem=str(error))
 
     def _emitter(self) -> Callable[..., None]:
         """The `emit` of one epoch: stamps, counts and hands on."""
@@ -90,7 +90,7 @@ class Inlet(Slot):
             newest_ns = t_ns
             if self.waiting_for is not None:
                 self.waiting_for = None
-                self.log.info("source available again", stage=origin, epoch=epoch)
+                self.log.info("source available again", epoch=epoch)
             packet = Packet(value, origin, epoch, seq, 0, t_ns, taken_ns, span_ns, lost, ())
             seq += 1
             meters.taken += 1

@@ -81,6 +81,7 @@ class Pipeline:
     def __init__(self, plan: Plan, kit: Kit) -> None:
         self.plan = plan
         self.kit = kit
+        self.log = kit.log.bind(pipeline=plan.name)
         self.state: str = "stopped"
         """starting, running, waiting, failed, finished or stopped."""
         self.why = ""
@@ -100,7 +101,7 @@ class Pipeline:
 
     async def run_once(self, stop: asyncio.Event) -> Outcome:
         """Open, run until the end or `stop`, drain, close."""
-        kit, failed = self.kit, asyncio.Event()
+        failed = asyncio.Event()
         life = Life(self.budget, wake=_from_threads(failed))
         self.state, self.why = "starting", ""
         runners = self._build(life)
@@ -120,7 +121,7 @@ class Pipeline:
             self._retire()
         crash = next((r.crash for r in runners if r.crash is not None), None)
         if crash is not None:
-            kit.log.error("a thread crashed", exc_info=(type(crash), crash, crash.__traceback__))
+            self.log.error("a thread crashed", exc_info=(type(crash), crash, crash.__traceback__))
             life.fail(f"a thread crashed: {crash!r}")
         if life.failure is not None:
             outcome = Outcome("failed", life.failure, stuck)
@@ -136,8 +137,7 @@ class Pipeline:
     def _build(self, life: Life) -> list[Runner]:
         """One runner for each thread, sources first."""
         plan = self.plan
-        lanes = Lanes(plan, lambda stage: self._slot(stage, life), self._gate, cuts=True)
-        self.slots = {slot.id: slot for slot in lanes.slots()}
+        lanes = self.lanes(life, cuts=True)
         self.links = dict(lanes.links)
         sources: list[Runner] = []
         behind: list[Runner] = []
@@ -147,27 +147,35 @@ class Pipeline:
                 inbox = Inbox()
                 link = inbox.link(source.link)
                 self.links[source.id] = link
-                inlet = self._inlet(source, life, Outlet(link))
+                inlet = self.inlet(source, life, Outlet(link).push)
                 sources.append(self._source_runner(inlet, link.close, lambda: None))
                 behind.append(_lane_runner(lane, inbox, _all_links_to(lane), life))
             else:
-                inlet = self._inlet(source, life, lane)
+                inlet = self.inlet(source, life, lane.push)
                 sources.append(self._source_runner(inlet, _ending(lane), lane.open))
-            self.slots[source.id] = inlet
         for inbox, nodes, lane in lanes.fed:
             behind.append(_lane_runner(lane, inbox, _each_link_to(nodes), life))
         return [*sources, *behind]
 
-    def _inlet(self, source: StagePlan, life: Life, to: Lane | Outlet) -> Inlet:
-        return Inlet(
+    def lanes(self, life: Life, *, cuts: bool) -> Lanes:
+        """The stages of this pipeline in fresh slots, cut into lanes or all in one."""
+        lanes = Lanes(self.plan, lambda stage: self._slot(stage, life), self._gate, cuts=cuts)
+        self.slots = {slot.id: slot for slot in lanes.slots()}
+        return lanes
+
+    def inlet(self, source: StagePlan, life: Life, push: Callable[..., None]) -> Inlet:
+        """A fresh slot for a source, which hands its packets to `push`."""
+        inlet = Inlet(
             source,
             self.plan.name,
             self.kit,
             life,
             self.meters[source.id],
             first_epoch=self.epochs[source.id],
-            push=to.push,
+            push=push,
         )
+        self.slots[source.id] = inlet
+        return inlet
 
     def _source_runner(
         self, inlet: Inlet, end: Callable[[], None], open_: Callable[[], None]
@@ -219,7 +227,7 @@ class Pipeline:
                 async with asyncio.timeout(self.kit.open_s):
                     await runner.opened.wait()
             except TimeoutError:
-                self.kit.log.warning("still opening", lane=runner.name, after_s=self.kit.open_s)
+                self.log.warning("still opening", lane=runner.name, after_s=self.kit.open_s)
             else:
                 return
 
@@ -242,7 +250,7 @@ class Pipeline:
     def _left_behind(self, threads: list[str]) -> tuple[str, ...]:
         """Name who is stuck: their threads cannot be killed, only left."""
         stuck = tuple(slot.id for slot in self.slots.values() if slot.busy_since_ns)
-        self.kit.log.error("stuck threads are left behind", threads=threads, stages=stuck)
+        self.log.error("stuck threads are left behind", threads=threads, stages=stuck)
         return stuck or tuple(threads)
 
     def _retire(self) -> None:

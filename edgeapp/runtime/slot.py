@@ -61,7 +61,7 @@ class Slot:
         """When the call that the stage is in began; 0 while it is in none."""
         self.waiting_for: str | None = None
         """What is unavailable, while something is."""
-        self.log = kit.log
+        self.log = kit.log.bind(pipeline=pipeline, stage=plan.id)
         self._kit = kit
         self._life = life
         self._now_ns: Callable[[], int] = kit.clock.now_ns
@@ -70,7 +70,7 @@ class Slot:
         self.context = Context(
             pipeline=pipeline,
             id=plan.id,
-            log=kit.log,
+            log=self.log,
             clock=kit.clock,
             random=chance,
             state_dir=kit.data_dir / pipeline / plan.id,
@@ -114,7 +114,7 @@ class Slot:
         self._stage = stage
         self._retry_ns = 0
         if self.waiting_for is not None:
-            self.log.info("available again", stage=self.id)
+            self.log.info("available again")
             self.waiting_for = None
         return True
 
@@ -138,7 +138,7 @@ class Slot:
         except Stopping:
             pass
         except (Exception, SystemExit) as error:
-            self.log.warning("closing a stage failed", stage=self.id, error=repr(error))
+            self.log.warning("closing a stage failed", error=repr(error))
         finally:
             self.busy_since_ns = 0
 
@@ -209,7 +209,7 @@ class Slot:
         self._retry_ns = self._now_ns() + ns(self._backoff.next_s())
         if self.waiting_for != str(error):
             self.waiting_for = str(error)
-            self.log.warning("unavailable, retrying", stage=self.id, problem=str(error))
+            self.log.warning("unavailable, retrying", problem=str(error))
 
     def _rebuild(self, error: BaseException, packet: AnyPacket) -> None:
         self._close_quietly()
@@ -221,7 +221,6 @@ class Slot:
         self.meters.faults += 1
         self.log.error(
             "stage raised",
-            stage=self.id,
             packet=None if packet is None else _name(packet),
             exc_info=(type(error), error, error.__traceback__),
         )
@@ -258,13 +257,15 @@ class TransformSlot(Slot):
         self.busy_since_ns = began_ns = self._now_ns()
         try:
             results = many(burst)
-        except (Exception, SystemExit):  # the retry, one by one, shows which packet it is
+        except (Exception, SystemExit) as error:  # the retry, one by one, shows which packet
+            self._say_many_failed(repr(error))
             return None
         finally:
             now_ns = self._now_ns()
             self.meters.busy_ns += now_ns - began_ns
             self.busy_since_ns = 0
         if len(results) != len(burst):
+            self._say_many_failed(f"{len(burst)} packets, {len(results)} results")
             return None
         out: list[AnyPacket] = []
         for packet, result in zip(burst, results, strict=True):
@@ -276,6 +277,13 @@ class TransformSlot(Slot):
             meters.emitted += len(out)
             self.last = out[-1]
         return out
+
+    def _say_many_failed(self, problem: str) -> None:
+        if not self._many_failed:
+            self._many_failed = True
+            self.log.warning("process_many failed, packets are taken singly", problem=problem)
+
+    _many_failed = False
 
     def _one(self, packet: AnyPacket, out: list[AnyPacket]) -> None:
         self._answer(packet, self._process(packet), out)
@@ -400,9 +408,7 @@ class ActionSlot(Slot):
         self.last = packet
         took_s = (now_ns - self.busy_since_ns) / 1e9
         if took_s > self.plan.timeout_s:
-            self.log.warning(
-                "action overran", stage=self.id, took_s=took_s, timeout_s=self.plan.timeout_s
-            )
+            self.log.warning("action overran", took_s=took_s, timeout_s=self.plan.timeout_s)
 
 
 class OutputSlot(Slot):

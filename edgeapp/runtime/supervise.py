@@ -14,26 +14,23 @@ async def supervise(pipeline: Pipeline, stop: asyncio.Event) -> Outcome:
 
     The wait doubles from 1 to 10 minutes while it keeps failing; a run of 10 minutes resets it.
     """
-    log, clock = pipeline.kit.log, pipeline.kit.clock
+    log, clock = pipeline.log, pipeline.kit.clock
     wait_s = REOPEN_FIRST_S
     while True:
         began_ns = clock.now_ns()
         try:
             outcome = await pipeline.run_once(stop)
         except Exception as error:
-            log.error(  # noqa: TRY400  a Log has no `exception`
-                "pipeline could not run", pipeline=pipeline.plan.name, exc_info=True
-            )
+            log.error("pipeline could not run", exc_info=True)  # noqa: G201  a Log has no exception()
             outcome = Outcome("failed", repr(error))
             pipeline.state, pipeline.why = outcome.ending, outcome.why
         if outcome.ending != "failed" or stop.is_set():
-            log.info("pipeline ended", pipeline=pipeline.plan.name, ending=outcome.ending)
+            log.info("pipeline ended", ending=outcome.ending)
             return outcome
         if clock.now_ns() - began_ns > REOPEN_MOST_S * NS:
             wait_s = REOPEN_FIRST_S
         log.error(
             "pipeline failed",
-            pipeline=pipeline.plan.name,
             why=outcome.why,
             reopened_in_s=wait_s,
         )
