@@ -1,6 +1,6 @@
 """What an option wants, in words for people, from its JSON Schema."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel
@@ -59,21 +59,8 @@ def _step(schema: Schema, part: str | int) -> Schema:
 def _describe_one(schema: Schema, root: Schema) -> str:
     if "enum" in schema or "const" in schema:
         return one_of(schema.get("enum", [schema.get("const")]))
-    match schema.get("type"):
-        case "number":
-            return _bounded("a number", schema)
-        case "integer":
-            return _bounded("a whole number", schema)
-        case "boolean":
-            return "true or false"
-        case "string":
-            return _text(schema)
-        case "array":
-            return _list(schema, root)
-        case "object":
-            return "a group of keys"
-        case _:
-            return ""
+    say = _WORDS.get(schema.get("type", ""))
+    return say(schema, root) if say else ""
 
 
 def one_of(choices: list[Any]) -> str:
@@ -123,3 +110,13 @@ def _list(schema: Schema, root: Schema) -> str:
     if low and high is None:
         count = f" of at least {low} value{'s' if low > 1 else ''}"
     return f"a list{count}" + (f", each {each}" if each else "")
+
+
+_WORDS: Mapping[str, Callable[[Schema, Schema], str]] = {
+    "number": lambda schema, _root: _bounded("a number", schema),
+    "integer": lambda schema, _root: _bounded("a whole number", schema),
+    "boolean": lambda _schema, _root: "true or false",
+    "string": lambda schema, _root: _text(schema),
+    "array": _list,
+    "object": lambda _schema, _root: "a group of keys",
+}

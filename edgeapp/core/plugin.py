@@ -16,9 +16,11 @@ AnyClass = TypeVar("AnyClass", bound=type[Any])
 
 
 class Options(BaseModel):
-    """Base of a plugin's options: frozen, unknown keys refused, every field described."""
+    """Base of a plugin's options: frozen, finite, unknown keys refused, every field described."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False
+    )
 
 
 @dataclass(frozen=True, slots=True)

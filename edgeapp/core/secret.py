@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import GetCoreSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
 from edgeapp.errors import Unavailable
 
-_REFERENCE = re.compile(r"(?P<where>cred|env):(?P<name>[A-Za-z0-9_.-]+)")
+_REFERENCE = re.compile(r"(cred|env):([A-Za-z0-9_.-]+)")
 
 
 class Secret:
@@ -34,7 +35,7 @@ class Secret:
                 "a secret is given by reference, as 'cred:name' (a file of that name in "
                 "$CREDENTIALS_DIRECTORY) or 'env:NAME' (an environment variable)"
             )
-        self._where, self._name = match["where"], match["name"]
+        self._where, self._name = match[1], match[2]
 
     def reveal(self, environment: Mapping[str, str] | None = None) -> str:
         """Read the secret now.
@@ -82,3 +83,10 @@ class Secret:
             core_schema.str_schema(),
             serialization=core_schema.plain_serializer_function_ser_schema(lambda _: "***"),
         )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, _schema: core_schema.CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """A text that is a reference; `format` tells whoever explains options."""
+        return {"type": "string", "format": "secret", "pattern": f"^({_REFERENCE.pattern})$"}

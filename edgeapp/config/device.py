@@ -1,0 +1,186 @@
+"""The device file: what belongs to the device and not to a pipeline. All of it has defaults."""
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field
+
+from edgeapp.config.names import problem_with, sanitised
+from edgeapp.config.pipeline import Settings
+from edgeapp.config.validate import Subject, validate
+from edgeapp.core.plugin import InputPath, Surroundings
+from edgeapp.core.secret import Secret
+from edgeapp.document.reader import read_file
+from edgeapp.document.tree import Table, kind_of
+from edgeapp.errors import Complaint, ConfigError, Place
+
+MQTT_PORT, MQTT_TLS_PORT = 1883, 8883
+
+
+@dataclass(frozen=True, slots=True)
+class TlsConfig:
+    """How the broker is recognised, and how this device shows who it is."""
+
+    ca: Path | None
+    """Certificates of the authorities to trust; None: those of the system."""
+    cert: Path | None
+    key: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class MqttConfig:
+    """The broker that messages go to."""
+
+    host: str
+    port: int
+    username: Secret | None
+    password: Secret | None
+    tls: TlsConfig | None
+    keepalive_s: int
+    prefix: str
+    """First level (or levels) of every topic."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceConfig:
+    """What belongs to the device."""
+
+    device: str
+    """Its name: the second level of every topic."""
+    data_dir: Path
+    """What outlives a restart, and what pipelines write. Absolute."""
+    plugins: Path | None
+    """Folder of drop-in plugins; None: there is none."""
+    mqtt: MqttConfig | None
+    """None: no broker is named."""
+
+
+class _Tls(Settings):
+    ca: InputPath | None = Field(
+        None, description="File with the certificates to trust; the system's if not given."
+    )
+    cert: InputPath | None = Field(None, description="File with this device's certificate.")
+    key: InputPath | None = Field(None, description="File with the key of that certificate.")
+
+
+class _Mqtt(Settings):
+    host: str = Field(min_length=1, description="Name or address of the broker.")
+    port: int | None = Field(None, ge=1, le=65_535, description="1883 if not given, 8883 with TLS.")
+    username: Secret | None = Field(
+        None, description="Where the user name is: 'cred:name' or 'env:NAME'."
+    )
+    password: Secret | None = Field(
+        None, description="Where the password is: 'cred:name' or 'env:NAME'."
+    )
+    tls: _Tls | None = Field(None, description="Talk TLS; '{}' trusts the system's authorities.")
+    keepalive_s: int = Field(
+        30, ge=5, le=65_535, description="After so many seconds of silence a ping is sent."
+    )
+    prefix: str = Field(
+        "edgeapp",
+        pattern=r"^[^/+#$\s][^/+#\s]*(/[^/+#\s]+)*$",
+        max_length=128,
+        description="First level, or levels, of every topic.",
+    )
+
+
+class DeviceFile(Settings):
+    """The device file."""
+
+    device: str | None = Field(
+        None, description="Name of this device, part of every topic; its host name if not given."
+    )
+    data_dir: Path | None = Field(
+        None,
+        description="Folder for what outlives a restart. If not given: $STATE_DIRECTORY, "
+        "else edgeapp in $XDG_STATE_HOME or ~/.local/state.",
+    )
+    plugins: InputPath | None = Field(
+        None,
+        description="Folder of drop-in plugins (*.py). If not given: 'plugins' beside this file "
+        "(without a device file: in the current folder), where it exists.",
+    )
+    mqtt: _Mqtt | None = Field(None, description="The broker that messages go to.")
+
+
+def read_device(
+    path: Path | None = None, *, environment: Mapping[str, str] | None = None
+) -> DeviceConfig:
+    """Read the device file; with no path, everything has its default.
+
+    Raises:
+        ConfigError: the file cannot be read or is wrong; every mistake found.
+    """
+    environment = os.environ if environment is None else environment
+    file, place = DeviceFile(), Place(str(path))
+    found: list[Complaint] = []
+    if path is not None:
+        root = read_file(path)
+        if not isinstance(root, Table):
+            problem = f"a device file has keys such as device and mqtt, but this is {kind_of(root)}"
+            raise ConfigError([Complaint(root.place, problem)])
+        around = Surroundings(path.absolute().parent, path.absolute().parent)
+        subject = Subject("", "the device file", place)
+        file = validate(DeviceFile, root, subject, found=found, context=around) or file
+        _check_rest(root, file, found)
+    if found:
+        raise ConfigError(sorted(found, key=_position))
+    folder = path.absolute().parent if path is not None else Path.cwd()
+    data_dir = (file.data_dir or _data_dir(environment)).expanduser()
+    return DeviceConfig(
+        file.device or sanitised(socket.gethostname()) or "device",
+        folder / data_dir,
+        file.plugins or _existing(folder / "plugins"),
+        _mqtt(file.mqtt) if file.mqtt else None,
+    )
+
+
+def _check_rest(root: Table, file: DeviceFile, found: list[Complaint]) -> None:
+    """What types cannot say."""
+    name, mqtt = root.get("device"), root.get("mqtt")
+    if name and file.device is not None and (wrong := problem_with(file.device)):
+        found.append(Complaint(name.value.place, *wrong))
+    if mqtt is None or file.mqtt is None:
+        return
+    tls = file.mqtt.tls
+    if tls and (tls.cert is None) != (tls.key is None):
+        given, other = ("cert", "key") if tls.cert else ("key", "cert")
+        problem = f"tls has '{given}' but no '{other}'"
+        found.append(Complaint(mqtt.place, problem, "give both, or none"))
+    if file.mqtt.password and not file.mqtt.username:
+        problem = "mqtt has a password but no username"
+        found.append(Complaint(mqtt.place, problem, "give both, or none"))
+
+
+def _position(complaint: Complaint) -> tuple[int, int]:
+    place = complaint.place
+    return (place.line, place.column) if place else (0, 0)
+
+
+def _mqtt(file: _Mqtt) -> MqttConfig:
+    tls = TlsConfig(file.tls.ca, file.tls.cert, file.tls.key) if file.tls else None
+    return MqttConfig(
+        file.host,
+        file.port or (MQTT_TLS_PORT if tls else MQTT_PORT),
+        file.username,
+        file.password,
+        tls,
+        file.keepalive_s,
+        file.prefix,
+    )
+
+
+def _data_dir(environment: Mapping[str, str]) -> Path:
+    """Where state belongs: what systemd made for us, else where the XDG rules put it."""
+    given = environment.get("STATE_DIRECTORY", "").partition(":")[0]
+    if given:
+        return Path(given)
+    state = environment.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(state) / "edgeapp"
+
+
+def _existing(folder: Path) -> Path | None:
+    return folder if folder.is_dir() else None

@@ -1,0 +1,265 @@
+"""The pipeline file: its shape, its names, and the keys that belong to the framework."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edgeapp.config.names import problem_with
+from edgeapp.config.sets import Change
+from edgeapp.config.validate import Subject, validate
+from edgeapp.core.link import WhenFull
+from edgeapp.core.message import Priority
+from edgeapp.core.plugin import KINDS, Kind
+from edgeapp.document.tree import Entry, Node, Scalar, Table, kind_of, shortened
+from edgeapp.document.words import did_you_mean
+from edgeapp.errors import Complaint, Place
+
+
+class Settings(BaseModel):
+    """Base of what the framework reads of a file: frozen, finite, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class StageSettings(Settings):
+    """The framework's keys of every stage."""
+
+    upstream: str | None = Field(
+        None, alias="from", description="Id of the stage to read; the one above if not given."
+    )
+    when_full: WhenFull | None = Field(
+        None,
+        description="What happens to the next packet when the queue before this stage (for a live "
+        "source: after it) is full.",
+    )
+    depth: int | None = Field(
+        None, ge=1, le=4096, description="How many packets may wait in that queue."
+    )
+    lane: Literal["own"] | None = Field(
+        None, description="`own`: run this stage, and those that read it, on a thread of its own."
+    )
+    hang_s: float = Field(
+        30.0,
+        gt=0,
+        le=86_400,
+        description="A single call that takes longer than this many seconds counts as stuck.",
+    )
+
+
+class ModelSettings(StageSettings):
+    """Those of a model stage; `variants` is read apart."""
+
+    deadline_ms: float | None = Field(
+        None, gt=0, description="The greatest age of an answer, in milliseconds since capture."
+    )
+
+
+class ActionSettings(StageSettings):
+    """Those of an action."""
+
+    timeout_s: float = Field(
+        10.0, gt=0, le=86_400, description="How many seconds one action may take."
+    )
+
+
+class OutputSettings(StageSettings):
+    """Those of an output."""
+
+    priority: Priority = Field(
+        "normal",
+        alias="class",
+        description="What the uplink sends first, and evicts last, when there is too much.",
+    )
+    every_s: float = Field(
+        0.0, ge=0, description="At most one message in so many seconds of stream time; 0: all."
+    )
+
+
+SETTINGS: Mapping[Kind, type[StageSettings]] = {
+    "source": StageSettings,
+    "transform": StageSettings,
+    "model": ModelSettings,
+    "action": ActionSettings,
+    "output": OutputSettings,
+}
+
+
+def keys_of(kind: Kind) -> tuple[str, ...]:
+    """The framework's keys of stages of a kind, as YAML spells them."""
+    fields = SETTINGS[kind].model_fields.items()
+    keys = [field.alias or name for name, field in fields]
+    return (*keys, "variants", "bundle") if kind == "model" else tuple(keys)
+
+
+RESERVED: frozenset[str] = frozenset({*KINDS, *(key for kind in KINDS for key in keys_of(kind))})
+"""Keys of a stage that no plugin may use for its options."""
+VARIANT_KEYS: frozenset[str] = frozenset({"file", "name"})
+"""Keys of a variant, beside the options of its decoder."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageSpec:
+    """One stage as the file has it: the framework's keys are checked, the options are not."""
+
+    id: str
+    place: Place
+    """Of the id."""
+    kind: Kind
+    plugin: str
+    plugin_place: Place
+    """Of the plugin's name."""
+    table: Table
+    """All of the stage's keys, with what `--set` changed."""
+    settings: StageSettings
+
+    @property
+    def label(self) -> str:
+        """How complaints call it."""
+        return f"stage '{self.id}'"
+
+    @property
+    def options(self) -> Table:
+        """The keys that are the plugin's."""
+        return self.table.without(RESERVED)
+
+    def place_of(self, key: str) -> Place:
+        """Where a key stands; where the stage begins if it does not."""
+        entry = self.table.get(key)
+        return entry.place if entry else self.place
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineSpec:
+    """A pipeline file, its stages in the order of the file."""
+
+    name: str
+    name_place: Place
+    about: str
+    stages: Mapping[str, StageSpec]
+    is_whole: bool
+    """Whether every stage could be read; if not, some of them are missing here."""
+
+
+_TOP = ("name", "about", "stages")
+
+
+def read_pipeline(
+    root: Node, file: str, changes: Sequence[Change], found: list[Complaint]
+) -> PipelineSpec | None:
+    """What a pipeline file says; mistakes go to `found`. None when there is nothing to go on."""
+    if not isinstance(root, Table):
+        problem = (
+            f"a pipeline file has the keys name, about and stages, but this is {kind_of(root)}"
+        )
+        found.append(Complaint(root.place, problem))
+        return None
+    for entry in root.entries:
+        if entry.key not in _TOP:
+            remedy = did_you_mean(entry.key, _TOP, heading="Keys")
+            problem = f"a pipeline file has no key '{shortened(entry.key)}'"
+            found.append(Complaint(entry.place, problem, remedy))
+    name, name_place = _name(root, file, found)
+    about = _about(root, found)
+    stages = root.get("stages")
+    if stages is None:
+        remedy = "add 'stages:' and below it one entry for each stage"
+        found.append(Complaint(Place(file), "the pipeline has no stages", remedy))
+        return None
+    if not isinstance(stages.value, Table) or not stages.value.entries:
+        problem = f"'stages' must name at least one stage, but it is {kind_of(stages.value)}"
+        found.append(Complaint(stages.place, problem, "below it, write 'id: {source: ...}'"))
+        return None
+    read = [_stage(entry, changes, found) for entry in stages.value.entries]
+    specs = {spec.id: spec for spec in read if spec}
+    return PipelineSpec(name, name_place, about, specs, is_whole=len(specs) == len(read))
+
+
+def _name(root: Table, file: str, found: list[Complaint]) -> tuple[str, Place]:
+    entry = root.get("name")
+    if entry is None:
+        remedy = "add 'name: ...'; it becomes a part of its MQTT topics"
+        found.append(Complaint(Place(file), "the pipeline has no name", remedy))
+        return "", Place(file)
+    value = entry.value
+    if not isinstance(value, Scalar) or not value.text:
+        problem = f"the name of the pipeline must be text, but it is {kind_of(value)}"
+        found.append(Complaint(value.place, problem))
+        return "", value.place
+    if wrong := problem_with(value.text):
+        found.append(Complaint(value.place, *wrong))
+    return value.text, value.place
+
+
+def _about(root: Table, found: list[Complaint]) -> str:
+    entry = root.get("about")
+    if entry is None:
+        return ""
+    if isinstance(entry.value, Scalar):
+        return entry.value.text
+    found.append(Complaint(entry.value.place, f"'about' must be text, not {kind_of(entry.value)}"))
+    return ""
+
+
+def _stage(entry: Entry, changes: Sequence[Change], found: list[Complaint]) -> StageSpec | None:
+    wrong = problem_with(entry.key)
+    if wrong:
+        found.append(Complaint(entry.place, *wrong))
+    if not isinstance(entry.value, Table):
+        problem = f"stage '{shortened(entry.key)}' must hold keys, but it is {kind_of(entry.value)}"
+        found.append(Complaint(entry.place, problem, "write 'source: camera', or another plugin"))
+        return None
+    table = entry.value.merged([c.entry for c in changes if c.stage == entry.key])
+    chosen = _kind(entry, table, found)
+    if chosen is None:
+        return None
+    kind, plugin = chosen
+    keys = frozenset(keys_of(kind))
+    _refuse_keys_of_other_kinds(entry.key, kind, table, found)
+    owner = f"{kind} '{plugin.text}'"
+    settings = validate(
+        SETTINGS[kind],
+        table.only(keys - {"variants", "bundle"}),
+        Subject(f"stage '{entry.key}'", owner, entry.place),
+        found=found,
+    )
+    return StageSpec(
+        entry.key,
+        entry.place,
+        kind,
+        plugin.text,
+        plugin.place,
+        table,
+        settings or SETTINGS[kind](),
+    )
+
+
+def _kind(entry: Entry, table: Table, found: list[Complaint]) -> tuple[Kind, Scalar] | None:
+    """Of what kind a stage is, and the name of its plugin."""
+    given = [(kind, named) for kind in KINDS if (named := table.get(kind))]
+    if len(given) != 1:
+        what = "does not say what it is" if not given else "says twice what it is"
+        place = given[1][1].place if given else entry.place
+        problem = f"stage '{shortened(entry.key)}' {what}"
+        found.append(Complaint(place, problem, f"it needs one of the keys {', '.join(KINDS)}"))
+        return None
+    [(kind, named)] = given
+    value = named.value
+    if not isinstance(value, Scalar) or not value.text:
+        problem = f"'{kind}' must be the name of a plugin, but it is {kind_of(value)}"
+        found.append(Complaint(value.place, problem))
+        return None
+    return kind, value
+
+
+def _refuse_keys_of_other_kinds(
+    stage: str, kind: Kind, table: Table, found: list[Complaint]
+) -> None:
+    allowed = {*KINDS, *keys_of(kind)}
+    for entry in table.entries:
+        if entry.key in RESERVED - allowed:
+            others = [f"{other} stages" for other in KINDS if entry.key in keys_of(other)]
+            belongs = " and ".join(others)
+            problem = f"'{entry.key}' belongs to {belongs}, and '{stage}' is none"
+            found.append(Complaint(entry.place, problem, "remove it"))
