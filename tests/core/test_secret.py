@@ -1,0 +1,32 @@
+from pathlib import Path
+
+import pytest
+
+from edgeapp.core.secret import Secret
+from edgeapp.errors import Unavailable
+
+
+def test_secret_never_prints():
+    assert repr(Secret("env:BROKER_PASSWORD")) == str(Secret("env:BROKER_PASSWORD")) == "***"
+
+
+def test_secret_is_read_from_the_environment():
+    assert Secret("env:PASSWORD").reveal({"PASSWORD": "hunter2"}) == "hunter2"
+
+
+def test_secret_is_read_from_a_credential_without_its_line_end(tmp_path: Path) -> None:
+    (tmp_path / "broker").write_text("hunter2\n")
+    assert Secret("cred:broker").reveal({"CREDENTIALS_DIRECTORY": str(tmp_path)}) == "hunter2"
+
+
+@pytest.mark.parametrize("reference", ["env:MISSING", "cred:missing"])
+def test_a_missing_secret_is_unavailable(reference: str, tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match=r"(?i)missing"):
+        Secret(reference).reveal({"CREDENTIALS_DIRECTORY": str(tmp_path)})
+
+
+@pytest.mark.parametrize("text", ["hunter2", "env:correct horse", "cred:../../etc/shadow", "file:x"])
+def test_a_value_in_place_of_a_reference_is_refused_and_not_repeated(text: str) -> None:
+    with pytest.raises(ValueError, match="by reference") as caught:
+        Secret(text)
+    assert text not in str(caught.value)
