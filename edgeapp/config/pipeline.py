@@ -231,7 +231,7 @@ def _stage(entry: Entry, changes: Sequence[Change], found: list[Complaint]) -> S
         plugin.text,
         plugin.place,
         table,
-        settings or SETTINGS[kind](),
+        settings or SETTINGS[kind].model_validate({}),
     )
 
 

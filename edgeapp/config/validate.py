@@ -66,36 +66,37 @@ def validate(
         return None
     groups: dict[Path, _Group] = {}
     for detail in details:
-        path, node, place = _locate(table, detail["loc"], subject.home)
+        at_key = detail["type"] in {"missing", "extra_forbidden"}
+        path, node, place = _locate(table, detail["loc"], subject.home, at_key=at_key)
         groups.setdefault(path, _Group(node, place)).errors.append(detail)
     schema = schema_of(model)
     found.extend(_complaint(path, group, subject, schema) for path, group in groups.items())
     return None
 
 
-def _locate(table: Table, loc: Path, home: Place) -> tuple[Path, Node, Place]:
+def _locate(table: Table, loc: Path, home: Place, *, at_key: bool) -> tuple[Path, Node, Place]:
     """Where a pydantic location is in the file; the deepest node that exists.
 
     Pydantic's locations also name branches of unions; those are passed over. The last part of a
     missing key stays in the path.
     """
     node: Node = table
-    place = home
+    place = key_place = home
     path: list[str | int] = []
     for index, part in enumerate(loc):
         if isinstance(node, Table) and isinstance(part, str):
             entry = node.get(part)
             if entry is not None:
-                is_key = "[key]" in loc[index + 1 :]
-                node, place = entry.value, (entry.place if is_key else entry.value.place)
+                node, place, key_place = entry.value, entry.value.place, entry.place
                 path.append(part)
             elif index == len(loc) - 1:
                 path.append(part)
         elif isinstance(node, Listing) and isinstance(part, int) and part < len(node.items):
             node = node.items[part]
-            place = node.place
+            place = key_place = node.place
             path.append(part)
-    return tuple(path), node, place
+    of_key = at_key or loc[-1:] == ("[key]",)
+    return tuple(path), node, key_place if of_key else place
 
 
 def _complaint(path: Path, group: _Group, subject: Subject, schema: Schema) -> Complaint:

@@ -27,7 +27,10 @@ def at_path(schema: Schema, path: tuple[str | int, ...]) -> Schema:
             if inner:
                 break
         schema = inner
-    return _resolved(schema, root)
+    schema = _resolved(schema, root)
+    options = _alternatives(schema, root)
+    # Of «x or nothing», what says most is x; the description stands outside.
+    return {**schema, **options[0]} if len(options) == 1 else schema
 
 
 def describe(schema: Schema, root: Schema) -> str:

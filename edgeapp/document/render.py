@@ -19,8 +19,9 @@ MAX_COLUMNS = 100
 """Of a source line; longer ones are cut around the place."""
 _TAB = 4
 
+_LOGIN = re.compile(r"://(?P<login>[^/\s@]*)@")
 _SECRETS = re.compile(
-    r"://(?P<login>[^/\s@]*)@"
+    rf"{_LOGIN.pattern}"
     r"|(?i:password|passwd|passphrase|secret|token|api_?key)[\w.-]*[\"']?\s*[:=]\s*[\"']?"
     r"(?P<value>(?!cred:|env:)[^\s\"'][^\"',}]*)"
 )
@@ -71,8 +72,9 @@ def _render(complaint: Complaint, lines: list[str], *, color: bool) -> str:
     place = complaint.place
     head = f"{bold}{clean(complaint.problem)}{plain}"
     if place is not None:
-        where = f"{place.file}:{place.line}:{place.column}" if place.line else place.file
-        head = f"{clean(where)}: {head}"
+        file = clean(place.file, _SECRETS)  # which may be a `--set`, with its value
+        where = f"{file}:{place.line}:{place.column}" if place.line else file
+        head = f"{where}: {head}"
     out = [head]
     margin = 3
     if place is not None and 0 < place.line <= len(lines):
@@ -122,7 +124,7 @@ def _cut(cells: list[tuple[str, int]], start: int) -> int:
 def _cells(line: str) -> list[tuple[str, int]]:
     """For each character what to print for it, and how many columns that takes."""
     cells = []
-    hidden = _hidden(line)
+    hidden = _hidden(line, _SECRETS)
     column = 0
     for index, char in enumerate(line):
         if index in hidden:
@@ -141,18 +143,18 @@ def _cells(line: str) -> list[tuple[str, int]]:
     return cells
 
 
-def _hidden(line: str) -> dict[int, str]:
+def _hidden(line: str, secrets: re.Pattern[str]) -> dict[int, str]:
     """What stands instead of each character of a secret: three stars, then nothing."""
     hidden = {}
-    for match in _SECRETS.finditer(line):
+    for match in secrets.finditer(line):
         start, stop = match.span(match.lastgroup or 0)
         hidden.update({index: "***" if index == start else "" for index in range(start, stop)})
     return hidden
 
 
-def clean(text: str) -> str:
+def clean(text: str, secrets: re.Pattern[str] = _LOGIN) -> str:
     """Text for a terminal or a log: control characters as escapes, secrets as stars."""
-    hidden = _hidden(text)
+    hidden = _hidden(text, secrets)
     return "".join(hidden[i] if i in hidden else _visible(char) for i, char in enumerate(text))
 
 
