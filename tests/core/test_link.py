@@ -103,8 +103,10 @@ steps = st.lists(
 @given(
     depth=st.integers(1, 4), when_full=st.sampled_from(["drop_oldest", "drop_newest"]), steps=steps
 )
-def test_link_law_nothing_vanishes(depth: int, when_full: str, steps: list[tuple[str, int]]) -> None:
-    """put = received + dropped + waiting, in order; every loss is told by a later packet."""
+def test_link_law_nothing_vanishes(
+    depth: int, when_full: str, steps: list[tuple[str, int]]
+) -> None:
+    """Put = received + dropped + waiting, in order; every loss is told by a later packet."""
     inbox, link = link_of(depth, when_full)
     seq = said_lost = put_lost = 0
     got: list[AnyPacket] = []

@@ -25,7 +25,9 @@ def test_a_missing_secret_is_unavailable(reference: str, tmp_path: Path) -> None
         Secret(reference).reveal({"CREDENTIALS_DIRECTORY": str(tmp_path)})
 
 
-@pytest.mark.parametrize("text", ["hunter2", "env:correct horse", "cred:../../etc/shadow", "file:x"])
+@pytest.mark.parametrize(
+    "text", ["hunter2", "env:correct horse", "cred:../../etc/shadow", "file:x"]
+)
 def test_a_value_in_place_of_a_reference_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(ValueError, match="by reference") as caught:
         Secret(text)

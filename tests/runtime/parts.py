@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from pydantic import Field
 
@@ -113,7 +113,7 @@ class RaiseEvery:
         self.every = options.every
         type(self).built += 1
 
-    def __enter__(self) -> "RaiseEvery":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
