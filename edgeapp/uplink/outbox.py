@@ -125,7 +125,7 @@ class MemoryOutbox:
             self._bytes += _size(message)
             kept = True
             while self._count > self._max_messages or self._bytes > self._max_bytes:
-                kept = self._evict().message is not message and kept
+                kept = self._evict().number != self._number and kept
             return kept
 
     def take(self, limit: int) -> list[Entry]:

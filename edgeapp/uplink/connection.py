@@ -1,0 +1,83 @@
+"""What the uplink needs of one connection to a broker, and where that broker is."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from edgeapp.core.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How the connection is protected: TLS 1.2 or later, the broker's certificate checked."""
+
+    ca: Path | None = None
+    """Certificates to trust, in PEM; None: those of the system."""
+    cert: Path | None = None
+    """This device's own certificate, in PEM."""
+    key: Path | None = None
+    """Its private key; None: it is in the same file as the certificate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A broker, and how this device makes itself known to it."""
+
+    host: str
+    port: int = 1883
+    username: Secret | None = None
+    password: Secret | None = None
+    tls: Tls | None = None
+    keepalive_s: int = 30
+    """The broker notices within one and a half times this that the device is gone."""
+
+    def __str__(self) -> str:
+        """Host and port."""
+        return f"{self.host}:{self.port}"
+
+
+class Publication(NamedTuple):
+    """One message as it goes to the broker, at QoS 1."""
+
+    topic: str
+    payload: bytes
+    retain: bool
+
+
+OnAck = Callable[[int, str | None], None]
+"""Called on the event loop with the packet id and, where the broker refused it, its reason."""
+
+
+class Connection(Protocol):
+    """One connection, from CONNACK until it is lost or closed. For the event loop only."""
+
+    protocol: str
+    """Version spoken: "5" or "3.1.1"."""
+    receive_maximum: int
+    """How many messages the broker takes before it acknowledges one."""
+    max_packet_bytes: int
+    """The largest packet that the broker takes."""
+    lost: asyncio.Future[str]
+    """Done, with the reason, once the connection is gone."""
+
+    def send(self, batch: Sequence[Publication]) -> list[int]:
+        """Write a batch to the socket, as far as it takes it now; returns the packet ids.
+
+        Order is kept. Acknowledgements come to `OnAck`, never from within this call.
+        """
+
+    async def close(self) -> None:
+        """Say goodbye, so that the last will is not published. Never raises; idempotent."""
+
+
+class Connect(Protocol):
+    """Opens connections to one broker, one after the other."""
+
+    async def __call__(self, on_ack: OnAck) -> Connection:
+        """Connect, with the last will set.
+
+        Raises:
+            Unavailable: the broker is not there or refuses; says which and why.
+        """
