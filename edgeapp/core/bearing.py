@@ -32,17 +32,20 @@ class BearingOrders:
 class BearingGeometry(Options):
     """What the bearing's data sheet says. The default is the deep groove ball bearing 6205."""
 
-    balls: int = Field(9, ge=3, le=200, description="How many rolling elements it has.")
+    balls: int = Field(default=9, ge=3, le=200, description="How many rolling elements it has.")
     ball_mm: float = Field(
-        0.3126 * 25.4, gt=0, description="Diameter of a rolling element, in millimetres."
+        default=0.3126 * 25.4, gt=0, description="Diameter of a rolling element, in millimetres."
     )
     pitch_mm: float = Field(
-        1.537 * 25.4,
+        default=1.537 * 25.4,
         gt=0,
         description="Diameter of the circle through the rolling elements' centres, in millimetres.",
     )
     contact_deg: float = Field(
-        0.0, ge=0, lt=90, description="Contact angle in degrees; 0 for a deep groove ball bearing."
+        default=0.0,
+        ge=0,
+        lt=90,
+        description="Contact angle in degrees; 0 for a deep groove ball bearing.",
     )
 
     @model_validator(mode="after")
