@@ -401,7 +401,7 @@ class ActionSlot(Slot):
         if self.plan.plugin.is_async:
             self._act = lambda packet: self._runner.run(stage.act(packet))
 
-    def _one(self, packet: AnyPacket, out: list[AnyPacket]) -> None:  # noqa: ARG002  a sink
+    def _one(self, packet: AnyPacket, out: list[AnyPacket]) -> None:
         self._act(packet)
         now_ns = self._now_ns()
         self.meters.age.record(now_ns - packet.taken_ns)
@@ -424,7 +424,7 @@ class OutputSlot(Slot):
     _next_ns: int | None = None
     _epoch = -1
 
-    def _one(self, packet: AnyPacket, out: list[AnyPacket]) -> None:  # noqa: ARG002  a sink
+    def _one(self, packet: AnyPacket, out: list[AnyPacket]) -> None:
         if self._every_ns:
             if packet.epoch != self._epoch:
                 self._epoch, self._next_ns = packet.epoch, None
