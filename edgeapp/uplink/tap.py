@@ -1,0 +1,73 @@
+"""Looking at what devices say: `edgeapp tap` subscribes, and prints one line for each message."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from edgeapp.uplink.connection import Endpoint
+
+if TYPE_CHECKING:
+    from edgeapp.uplink.client import Received
+
+ALL_DEVICES = "edgeapp/#"
+
+_SHOWN_BYTES = 60
+
+
+async def tap(
+    endpoint: Endpoint, filters: Sequence[str], on_message: "Callable[[Received], None]"
+) -> None:
+    """Call `on_message` with each message until cancelled; retained ones come first.
+
+    Raises:
+        Unavailable: the broker is not there, refuses, or the connection was lost.
+    """
+    from edgeapp.uplink.client import Connector  # aiomqtt is loaded only where it is used
+
+    connection = await Connector(endpoint, client_id=f"edgeapp-tap-{os.getpid()}")(
+        lambda _packet_id, _refused: None
+    )
+    try:
+        async for message in connection.messages(filters):
+            on_message(message)
+    finally:
+        await connection.close()
+
+
+def as_line(message: "Received") -> str:
+    """A message for people: its topic and what it says, safe for a terminal."""
+    text = message.payload[:_SHOWN_BYTES].decode("utf-8", "replace")
+    said = _as_json(message.payload)
+    if isinstance(said, dict):
+        text = "  ".join(f"{key}={_short(value)}" for key, value in said.items())
+    elif len(message.payload) > _SHOWN_BYTES:
+        text = f"{len(message.payload)} bytes"
+    kept = "  (retained)" if message.retain else ""
+    line = f"{message.topic}  {text}{kept}"
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+
+
+def as_json_line(message: "Received") -> str:
+    """A message for programs: {"topic", "retained", "payload"} or "bytes" where it is no JSON."""
+    said = _as_json(message.payload)
+    told: dict[str, object] = {"topic": message.topic, "retained": message.retain}
+    if said is not None:
+        told["payload"] = said
+    else:
+        try:
+            told["payload"] = message.payload.decode()
+        except UnicodeDecodeError:
+            told["bytes"] = len(message.payload)
+    return json.dumps(told)
+
+
+def _as_json(payload: bytes) -> object:
+    try:
+        return json.loads(payload)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _short(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
