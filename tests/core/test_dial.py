@@ -4,11 +4,11 @@ from edgeapp.core.clock import FakeClock
 from edgeapp.core.dial import Dial, Setting
 
 
-def test_without_a_governor_the_best_rung_answers():
+def test_without_a_governor_the_best_rung_answers() -> None:
     assert Dial(3, FakeClock()).wanted() == Setting(0)
 
 
-def test_a_wish_holds_for_its_lease_then_the_floor_is_left():
+def test_a_wish_holds_for_its_lease_then_the_floor_is_left() -> None:
     """A governor that stalls must not leave a heavy model running."""
     clock = FakeClock()
     dial = Dial(3, clock)
@@ -27,7 +27,7 @@ def test_an_impossible_wish_is_refused(setting: Setting) -> None:
         Dial(3, FakeClock()).want(setting)
 
 
-def test_a_model_with_state_refuses_divisors():
+def test_a_model_with_state_refuses_divisors() -> None:
     """Skipping packets would break what a recurrent model carries."""
     with pytest.raises(ValueError, match="divisor 2"):
         Dial(1, FakeClock(), may_divide=False).want(Setting(0, 2))

@@ -22,7 +22,7 @@ def taken(inbox: Inbox, limit: int = 64) -> list[AnyPacket]:
     return [] if got is None else got[1]
 
 
-def test_link_full_drops_oldest_and_counts_it():
+def test_link_full_drops_oldest_and_counts_it() -> None:
     """The freshest frame wins; the packet behind the dropped ones says how many were lost."""
     inbox, link = link_of(1, "drop_oldest")
     for seq in range(4):
@@ -32,7 +32,7 @@ def test_link_full_drops_oldest_and_counts_it():
     assert link.statistics().dropped == 3
 
 
-def test_link_full_drops_newest_and_the_next_one_says_so():
+def test_link_full_drops_newest_and_the_next_one_says_so() -> None:
     """What waits is kept; the loss is told by the packet that comes after it."""
     inbox, link = link_of(2, "drop_newest")
     for seq in range(4):
@@ -42,10 +42,15 @@ def test_link_full_drops_newest_and_the_next_one_says_so():
     assert [(p.seq, p.lost) for p in taken(inbox)] == [(4, 2)]
 
 
-def test_link_that_waits_loses_nothing():
+def test_link_that_waits_loses_nothing() -> None:
     """A full link holds its producer until the reader has taken."""
     inbox, link = link_of(1, "wait")
-    producer = threading.Thread(target=lambda: [link.put(packet(seq)) for seq in range(50)])
+
+    def produce() -> None:
+        for seq in range(50):
+            link.put(packet(seq))
+
+    producer = threading.Thread(target=produce)
     producer.start()
     got: list[int] = []
     while len(got) < 50:
@@ -56,7 +61,7 @@ def test_link_that_waits_loses_nothing():
     assert link.statistics().peak_waiting == 1
 
 
-def test_closed_link_gives_what_waits_then_ends():
+def test_closed_link_gives_what_waits_then_ends() -> None:
     inbox, link = link_of(3, "drop_newest")
     link.put(packet(0))
     link.close()
@@ -64,7 +69,7 @@ def test_closed_link_gives_what_waits_then_ends():
     assert inbox.take(64) is None
 
 
-def test_abandon_frees_a_waiting_producer_and_counts_every_packet():
+def test_abandon_frees_a_waiting_producer_and_counts_every_packet() -> None:
     """At a shutdown that ran out of time, a producer must not hang on a full link."""
     inbox, link = link_of(1, "wait")
     link.put(packet(0))
@@ -78,7 +83,7 @@ def test_abandon_frees_a_waiting_producer_and_counts_every_packet():
     assert (statistics.put, statistics.dropped, statistics.received) == (2, 2, 0)
 
 
-def test_inbox_takes_from_its_links_in_turn():
+def test_inbox_takes_from_its_links_in_turn() -> None:
     """A busy action does not keep another one's packets waiting for ever."""
     inbox = Inbox()
     first = inbox.link(LinkSettings(8, "drop_newest"))

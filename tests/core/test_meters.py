@@ -17,11 +17,11 @@ def test_percentile_is_right_to_a_bucket(durations_ns: list[int], percent: float
     assert abs(found_ms * 1e6 - exact) <= max(8, exact * 0.125)
 
 
-def test_percentile_of_nothing_is_unknown():
+def test_percentile_of_nothing_is_unknown() -> None:
     assert Histogram().percentile_ms(50) is None
 
 
-def test_since_leaves_out_what_was_counted_before():
+def test_since_leaves_out_what_was_counted_before() -> None:
     """The live view shows the last seconds, not the whole run."""
     histogram = Histogram()
     histogram.record(1_000_000)
@@ -32,7 +32,7 @@ def test_since_leaves_out_what_was_counted_before():
     assert 70 < recent_ms < 90
 
 
-def test_dropping_nothing_leaves_no_reason_behind():
+def test_dropping_nothing_leaves_no_reason_behind() -> None:
     meters = StageMeters()
     meters.drop("late", 0)
     meters.drop("late", 2)

@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 from edgeapp.core.payload import Detections, Features, Image, Signal, View
 
 
-def test_payload_is_read_only_once_made():
+def test_payload_is_read_only_once_made() -> None:
     """Several consumers share one array: none may change it."""
     image = Image(np.zeros((4, 6, 3), np.uint8))
     with pytest.raises(ValueError, match="read-only"):
         image.pixels[0, 0, 0] = 1
 
 
-def test_image_tells_width_before_height():
+def test_image_tells_width_before_height() -> None:
     assert Image(np.zeros((4, 6), np.uint8)).size == (6, 4)
 
 
@@ -23,24 +23,24 @@ def test_image_of_a_wrong_shape_is_refused(shape: tuple[int, ...]) -> None:
         Image(np.zeros(shape, np.uint8))
 
 
-def test_signal_needs_a_name_and_a_unit_for_each_channel():
+def test_signal_needs_a_name_and_a_unit_for_each_channel() -> None:
     with pytest.raises(ValueError, match="2 channels has 1 names"):
         Signal(np.zeros((2, 8), np.float32), 100.0, ("x",), ("m/s²", "m/s²"))
 
 
-def test_features_need_a_value_for_each_name():
+def test_features_need_a_value_for_each_name() -> None:
     with pytest.raises(ValueError, match="2 features"):
         Features(np.zeros(3), ("a", "b"), ("1", "1"))
 
 
-def test_detections_of_mixed_lengths_are_refused():
+def test_detections_of_mixed_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="detections are"):
         Detections(
             np.zeros((2, 4), np.float32), np.zeros(1, np.float32), np.zeros(1, np.int32), ("a",)
         )
 
 
-def test_no_detections_is_an_answer_too():
+def test_no_detections_is_an_answer_too() -> None:
     """`if detections` must not mean «if any»."""
     empty = np.zeros(0, np.float32)
     found = Detections(np.zeros((0, 4), np.float32), empty, np.zeros(0, np.int32), ("a",))

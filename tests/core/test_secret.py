@@ -6,11 +6,11 @@ from edgeapp.core.secret import Secret
 from edgeapp.errors import Unavailable
 
 
-def test_secret_never_prints():
+def test_secret_never_prints() -> None:
     assert repr(Secret("env:BROKER_PASSWORD")) == str(Secret("env:BROKER_PASSWORD")) == "***"
 
 
-def test_secret_is_read_from_the_environment():
+def test_secret_is_read_from_the_environment() -> None:
     assert Secret("env:PASSWORD").reveal({"PASSWORD": "hunter2"}) == "hunter2"
 
 

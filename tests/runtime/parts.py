@@ -95,8 +95,9 @@ class Hold:
     def __init__(self, options: NoOptions, context: Context) -> None:
         self.held: list[Score] = []
 
-    def process(self, packet: Packet[Score]) -> None:
+    def process(self, packet: Packet[Score]) -> Score | None:
         self.held.append(packet.value)
+        return None
 
     def flush(self) -> Iterable[Score]:
         return self.held
@@ -220,6 +221,18 @@ class Say:
 
     def encode(self, packet: Packet[Score]) -> Message:
         return Message(self.topic, str(packet.value.value).encode(), packet.taken_ns)
+
+
+@output("where")
+class Where:
+    """Keeps the name of the thread that encodes."""
+
+    def __init__(self, options: "TapOptions", context: Context) -> None:
+        self.into: list[str] = options.into
+
+    def encode(self, packet: Packet[Score]) -> Message | None:
+        self.into.append(threading.current_thread().name)
+        return None
 
 
 class TapOptions(Options):

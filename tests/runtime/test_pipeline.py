@@ -22,6 +22,7 @@ from tests.runtime.parts import (
     Say,
     Slow,
     Tap,
+    Where,
     numbers,
 )
 from tests.runtime.rig import Rig, chain
@@ -69,11 +70,7 @@ def test_actions_of_a_pipeline_share_one_thread_of_their_own(rig: Rig) -> None:
 def test_a_live_source_hands_over_to_a_lane_thread(rig: Rig) -> None:
     seen: list[Any] = []
 
-    class Where(Tap):
-        def encode(self, packet: Any) -> None:
-            seen.append(threading.current_thread().name)
-
-    outcome, status = rig.run(chain(source(*numbers(5), live=True), ("tap", Where, {"into": []})))
+    outcome, status = rig.run(chain(source(*numbers(5), live=True), ("tap", Where, {"into": seen})))
     balanced(outcome, status, "finished")
     assert set(seen) == {"test/source"}
 
