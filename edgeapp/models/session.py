@@ -223,8 +223,7 @@ _PROBLEMS = (
         "is not an ONNX model, or only a part of one; copy or export it again",
     ),
     (
-        r"No Op registered for (\S+)"
-        r"|Fatal error: (\S+?)\(-?\d+\) is not a registered function/op",
+        r"No Op registered for (\S+)|Fatal error: (\S+?)\(-?\d+\) is not a registered",
         "uses the operator '{name}', which onnxruntime {version} does not have",
     ),
     (
@@ -233,8 +232,7 @@ _PROBLEMS = (
     ),
     (
         r"ValidateOpsetForDomain|Unsupported model IR version",
-        "was made for a newer ONNX than onnxruntime {version} knows; "
-        "export it with a lower opset and IR version",
+        "was made for a newer ONNX than onnxruntime {version} knows; export it for an older one",
     ),
     (
         r"External data path does not exist",
