@@ -1,0 +1,30 @@
+"""The plugins that come with edgeapp: what a file calls them, and where they are.
+
+They are imported on use, so that a vibration node never loads OpenCV.
+"""
+
+from collections.abc import Mapping
+
+from edgeapp.core.plugin import Kind
+
+BUILTINS: Mapping[tuple[Kind, str], str] = {
+    ("source", "camera"): "edgeapp.sources.camera:Camera",
+    ("source", "vibration"): "edgeapp.sources.vibration:Vibration",
+    ("source", "conveyor"): "edgeapp.sources.conveyor:Conveyor",
+    ("source", "bearing"): "edgeapp.sources.bearing:Bearing",
+    ("transform", "resize"): "edgeapp.transforms.resize:Resize",
+    ("transform", "crop"): "edgeapp.transforms.crop:Crop",
+    ("transform", "letterbox"): "edgeapp.transforms.letterbox:Letterbox",
+    ("transform", "window"): "edgeapp.transforms.window:Window",
+    ("transform", "features"): "edgeapp.transforms.features:FeaturesOfSignal",
+    ("transform", "anomaly"): "edgeapp.transforms.anomaly:Anomaly",
+    ("transform", "keep"): "edgeapp.transforms.keep:Keep",
+    ("transform", "gate"): "edgeapp.transforms.gate:Gate",
+    ("transform", "every"): "edgeapp.transforms.every:Every",
+    ("model", "detector"): "edgeapp.models.decoders.detector:Detector",
+    ("action", "save_image"): "edgeapp.actions.save_image:SaveImage",
+    ("action", "log"): "edgeapp.actions.log:LogAction",
+    ("output", "mqtt"): "edgeapp.outputs.mqtt:Mqtt",
+    ("output", "jsonl"): "edgeapp.outputs.jsonl:Jsonl",
+    ("output", "console"): "edgeapp.outputs.console:Console",
+}
