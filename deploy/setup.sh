@@ -65,16 +65,17 @@ pip_in() {
     venv=$1
     shift
     log=$venv/setup.log
+    rm -f "$log"*
     {
-        "$venv/bin/python" -m pip --disable-pip-version-check --no-input "$@" --progress-bar off 2>&1 &&
-            echo "edgeapp: pip succeeded"
-    } | tee "$log" | sed -n 's/^ *Downloading \([^ ]*\/\)*/  /p'
-    if grep -q '^edgeapp: pip succeeded$' "$log"; then return; fi
+        "$venv/bin/python" -m pip --disable-pip-version-check --no-input --log "$log" \
+            "$@" --progress-bar off 2>&1 || : >"$log.failed"
+    } | sed -n 's/^ *Downloading \([^ ]*\/\)*/  /p'
+    [ -e "$log.failed" ] || return 0
     if [ -n "${WHEELHOUSE:-}" ]; then
         remedy="fill it by 'make wheelhouse WHEELHOUSE=folder' on a machine with network, the same Python and processor"
         stop "WHEELHOUSE=$WHEELHOUSE lacks a package ($(last_error "$log")): $remedy"
     fi
-    if grep -qE 'NewConnection|NameResolution|ConnectTimeout|ReadTimeout|ProxyError|Connection (refused|reset|broken)|unreachable|timed out' "$log"; then
+    if grep -qE 'connection error: |connection broken by' "$log"; then
         stop "no package index can be reached: connect this machine, or name a mirror in PIP_INDEX_URL," \
             "or use packages fetched elsewhere: make demo WHEELHOUSE=folder"
     fi
@@ -82,7 +83,7 @@ pip_in() {
 }
 
 last_error() {
-    sed -n 's/^ERROR: //p' "$1" | tail -n 1
+    sed -n 's/^[^ ]* ERROR: //p' "$1" | tail -n 1
 }
 
 # The requirements of a dependency group of pyproject.toml, for a pip that is too old to read them.
@@ -125,9 +126,10 @@ venv_fits() {
     [ -z "${PYTHON:-}" ] || [ "$facts" = "$(facts_of "$PYTHON")" ]
 }
 
-# Whether .venv can be added to. One that was made elsewhere and moved here cannot.
+# Whether .venv can be added to. Half of one cannot, nor one that was made elsewhere and moved here.
 venv_is_extensible() {
-    venv_fits && .venv/bin/python -m pip --version >/dev/null 2>&1 &&
+    venv_fits && .venv/bin/python -c 'import pip, sys
+sys.exit(sys.prefix == sys.base_prefix)' 2>/dev/null &&
         { [ ! -f "$stamp" ] || [ "$(sed 1d "$stamp" | cut -d ' ' -f 3-)" = "$here" ]; }
 }
 
