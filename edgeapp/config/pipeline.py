@@ -138,8 +138,9 @@ class PipelineSpec:
     name_place: Place
     about: str
     stages: Mapping[str, StageSpec]
-    is_whole: bool
-    """Whether every stage could be read; if not, some of them are missing here."""
+    """Those that could be read."""
+    ids: tuple[str, ...]
+    """Of all stages, also of those that could not be read."""
 
 
 _TOP = ("name", "about", "stages")
@@ -173,7 +174,8 @@ def read_pipeline(
         return None
     read = [_stage(entry, changes, found) for entry in stages.value.entries]
     specs = {spec.id: spec for spec in read if spec}
-    return PipelineSpec(name, name_place, about, specs, is_whole=len(specs) == len(read))
+    ids = tuple(entry.key for entry in stages.value.entries)
+    return PipelineSpec(name, name_place, about, specs, ids)
 
 
 def _name(root: Table, file: str, found: list[Complaint]) -> tuple[str, Place]:

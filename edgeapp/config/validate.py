@@ -32,7 +32,7 @@ class Subject:
     home: Place
     """Where a missing option belongs."""
     also: Sequence[str] = ()
-    """Further keys that may stand in the same table."""
+    """Further keys that may stand in the same table, for near misses."""
 
 
 @dataclass(slots=True)
@@ -122,15 +122,12 @@ def _complaint(path: Path, group: _Group, subject: Subject, schema: Schema) -> C
 
 def _unknown(path: Path, place: Place, subject: Subject, schema: Schema) -> Complaint:
     key = str(path[-1])
-    known = list(at_path(schema, path[:-1]).get("properties", {}))
-    owner = subject.owner
+    known = at_path(schema, path[:-1]).get("properties", {})
+    owner, also = subject.owner, subject.also
     if len(path) > 1:
-        owner = f"{_name(path[:-1])} of {owner}"
-    else:
-        known += subject.also
-    return Complaint(
-        place, f"{owner} has no option '{key}'", did_you_mean(key, known, heading="Options")
-    )
+        owner, also = f"{_name(path[:-1])} of {owner}", ()
+    remedy = did_you_mean(key, known, heading="Options", also=also)
+    return Complaint(place, f"{owner} has no option '{key}'", remedy)
 
 
 def _missing(path: Path, place: Place, subject: Subject, schema: Schema) -> Complaint:

@@ -76,18 +76,22 @@ def _bounded(noun: str, schema: Schema) -> str:
     low, over = schema.get("minimum"), schema.get("exclusiveMinimum")
     high, under = schema.get("maximum"), schema.get("exclusiveMaximum")
     if low is not None and high is not None:
-        return f"{noun} from {low:g} to {high:g}"
+        return f"{noun} from {_short(low)} to {_short(high)}"
     limits = [
-        f"{words} {limit:g}"
+        f"{words} {_short(limit)}"
         for words, limit in (
-            ("of at least", low),
+            ("not less than", low),
             ("greater than", over),
-            ("of at most", high),
+            ("not greater than", high),
             ("less than", under),
         )
         if limit is not None
     ]
     return " ".join(filter(None, [noun, " and ".join(limits)]))
+
+
+def _short(limit: float) -> str:
+    return str(int(limit)) if limit == int(limit) else str(limit)
 
 
 def _text(schema: Schema) -> str:

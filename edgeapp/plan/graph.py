@@ -1,4 +1,4 @@
-"""The plan: a checked pipeline, before anything opens. Built by `edgeapp.plan.check`."""
+"""The plan: a checked pipeline, before anything opens. Built by `edgeapp.plan.load`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,6 +41,8 @@ class StagePlan:
     """The ladder of a model stage, best first."""
     deadline_ms: float | None = None
     """Model stages: the greatest age of an answer."""
+    hang_s: float = 30.0
+    """A single call that takes longer counts as stuck."""
     timeout_s: float = 10.0
     """Actions: how long one may take before it counts as overrun."""
     priority: Priority = "normal"
@@ -58,7 +60,7 @@ class StagePlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One pipeline. `stages` is in YAML order, which is also upstream before downstream."""
+    """One pipeline. `stages` has upstream before downstream, and otherwise keeps YAML order."""
 
     name: str
     about: str

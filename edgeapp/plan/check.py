@@ -1,0 +1,124 @@
+"""The check of one pipeline: wiring, plugins, options, payloads, queues and models, all at once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeapp.config.device import DeviceConfig
+from edgeapp.config.pipeline import (
+    ActionSettings,
+    ModelSettings,
+    OutputSettings,
+    PipelineSpec,
+    StageSpec,
+    keys_of,
+)
+from edgeapp.config.validate import Subject, validate
+from edgeapp.core.plugin import Options, Plugin, Surroundings
+from edgeapp.document.tree import shortened
+from edgeapp.document.words import did_you_mean
+from edgeapp.errors import Complaint, PluginError
+from edgeapp.plan.discover import Registry
+from edgeapp.plan.fitting import fit
+from edgeapp.plan.graph import Plan, StagePlan, VariantPlan
+from edgeapp.plan.links import cut_before, gates, link_of
+from edgeapp.plan.variants import Models, plan_variants
+from edgeapp.plan.wiring import Wiring, wire
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The check of one pipeline. Everything wrong goes to `found`."""
+
+    file: Path
+    spec: PipelineSpec
+    device: DeviceConfig
+    registry: Registry
+    models: Models | None
+    found: list[Complaint]
+
+    def plan(self) -> Plan | None:
+        """The plan; None when something is wrong."""
+        spec = self.spec
+        wiring = wire(spec, self.found)
+        plugins = {s.id: p for s in spec.stages.values() if (p := self._plugin(s))}
+        gives = fit(spec, wiring, plugins, self.registry, self.found)
+        gate = gates(wiring, plugins)
+        stages = {}
+        for id_ in wiring.order:
+            if id_ in plugins:
+                stage = self._stage(spec.stages[id_], plugins[id_], wiring, gives.get(id_), gate)
+                if stage:
+                    stages[id_] = stage
+        return None if self.found else Plan(spec.name, spec.about, self.file, stages)
+
+    def _plugin(self, stage: StageSpec) -> Plugin | None:
+        try:
+            return self.registry.find(stage.kind, stage.plugin)
+        except KeyError:
+            self.found.append(self._unknown(stage))
+        except PluginError as error:
+            problem = f"{stage.label} cannot use its plugin: {error}"
+            self.found.append(Complaint(stage.plugin_place, problem))
+        return None
+
+    def _unknown(self, stage: StageSpec) -> Complaint:
+        others = [kind for kind, name in self.registry.keys() if name == stage.plugin]  # noqa: SIM118 - no mapping
+        problem = f"there is no {stage.kind} '{shortened(stage.plugin)}'"
+        if others:
+            remedy = f"'{stage.plugin}' is of another kind: write '{others[0]}: {stage.plugin}'"
+        else:
+            names = self.registry.names(stage.kind)
+            remedy = did_you_mean(stage.plugin, names, heading=f"{stage.kind.title()}s")
+        if self.registry.unreadable:
+            remedy += "; or is it in here? " + "; ".join(self.registry.unreadable)
+        return Complaint(stage.plugin_place, problem, remedy)
+
+    def _stage(
+        self,
+        spec: StageSpec,
+        plugin: Plugin,
+        wiring: Wiring,
+        gives: Any,
+        gate: Mapping[str, str],
+    ) -> StagePlan | None:
+        around = Surroundings(
+            self.file.absolute().parent, self.device.data_dir / (self.spec.name or "unnamed")
+        )
+        variants: tuple[VariantPlan, ...] = ()
+        options: Options | None
+        if spec.kind == "model":
+            variants = plan_variants(spec, plugin, around, self.models, self.found)
+            options = variants[0].options if variants else None
+        else:
+            subject = Subject(
+                spec.label, f"{spec.kind} '{spec.plugin}'", spec.place, keys_of(spec.kind)
+            )
+            options = validate(
+                plugin.options, spec.options, subject, found=self.found, context=around
+            )
+        if options is None:
+            return None
+        settings = spec.settings
+        if spec.kind == "source" and settings.lane:
+            problem = f"'{spec.id}' is a source: 'lane' is for the stages after it"
+            self.found.append(Complaint(spec.place_of("lane"), problem, "remove it"))
+        cut = cut_before(spec, plugin)
+        live = spec.kind == "source" and plugin.live(options)
+        return StagePlan(
+            spec.id,
+            plugin,
+            options,
+            wiring.upstream.get(spec.id),
+            wiring.consumers(spec.id),
+            cut,
+            link_of(spec, cut, gives, live=live, found=self.found),
+            variants,
+            deadline_ms=settings.deadline_ms if isinstance(settings, ModelSettings) else None,
+            hang_s=settings.hang_s,
+            timeout_s=settings.timeout_s if isinstance(settings, ActionSettings) else 10.0,
+            priority=settings.priority if isinstance(settings, OutputSettings) else "normal",
+            every_s=settings.every_s if isinstance(settings, OutputSettings) else 0.0,
+            gate_for=gate.get(spec.id),
+        )

@@ -1,0 +1,194 @@
+"""The ladder of a model stage: its files, the decoder options of each, and whether they fit."""
+
+import random
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeapp.config.pipeline import VARIANT_KEYS, StageSpec, keys_of
+from edgeapp.config.validate import Subject, validate
+from edgeapp.core.clock import FakeClock
+from edgeapp.core.context import Context
+from edgeapp.core.plugin import Plugin, Surroundings
+from edgeapp.core.stage import TensorSpecs
+from edgeapp.document.tree import Entry, Listing, Node, Scalar, Table, kind_of, shortened
+from edgeapp.errors import Complaint, ConfigError, Place
+from edgeapp.plan.graph import VariantPlan
+
+
+@dataclass(frozen=True, slots=True)
+class _Variant:
+    """One entry of `variants`, as the file has it."""
+
+    name: str
+    file: str
+    place: Place
+    """Of the file's name."""
+    options: Table
+    """Those of the decoder that are for this variant alone."""
+
+
+def plan_variants(
+    spec: StageSpec,
+    plugin: Plugin,
+    around: Surroundings,
+    models: "Models | None",
+    found: list[Complaint],
+) -> tuple[VariantPlan, ...]:
+    """The variants of a model stage, best first; mistakes go to `found`.
+
+    `models` looks into the files; None: they are not opened.
+    """
+    owner = f"model '{plugin.name}'"
+    plans = []
+    for variant in _variants(spec, found):
+        subject = Subject(spec.label, owner, spec.place, keys_of("model"))
+        table = spec.options.merged(variant.options.entries)
+        options = validate(plugin.options, table, subject, found=found, context=around)
+        file = _file(variant, around, found)
+        if options is None or file is None:
+            continue
+        plan = VariantPlan(variant.name, file, options)
+        if models is None or models.fits(spec, plugin, plan, variant.place, found):
+            plans.append(plan)
+    return tuple(plans)
+
+
+def _variants(spec: StageSpec, found: list[Complaint]) -> Iterator[_Variant]:
+    bundle = spec.table.get("bundle")
+    if bundle:
+        problem = "bundles cannot be read by this version"
+        found.append(Complaint(bundle.place, problem, "list the model's files under 'variants'"))
+        return
+    entry = spec.table.get("variants")
+    if entry is None:
+        remedy = "add 'variants:' with a list of model files, best first"
+        found.append(Complaint(spec.place, f"{spec.label} names no model file", remedy))
+        return
+    listed = entry.value
+    if not isinstance(listed, Listing) or not listed.items:
+        problem = (
+            f"'variants' must be a list of model files, best first, but it is {kind_of(listed)}"
+        )
+        found.append(Complaint(listed.place, problem, "write '- file: model.onnx' below it"))
+        return
+    names: set[str] = set()
+    for item in listed.items:
+        variant = _variant(item, found)
+        if variant and variant.name in names:
+            problem = f"there are two variants called '{shortened(variant.name)}'"
+            found.append(Complaint(variant.place, problem, "give one of them another 'name'"))
+        elif variant:
+            names.add(variant.name)
+            yield variant
+
+
+def _variant(item: Node, found: list[Complaint]) -> _Variant | None:
+    if isinstance(item, Scalar):
+        item = Table((Entry("file", item.place, item),), item.place)
+    if not isinstance(item, Table):
+        problem = "a variant must be a file name, or keys with 'file' among them"
+        found.append(Complaint(item.place, problem))
+        return None
+    file, name = item.get("file"), item.get("name")
+    if file is None:
+        found.append(Complaint(item.place, "this variant has no 'file'", "add 'file: model.onnx'"))
+        return None
+    for entry in (file, name):
+        if entry and not (isinstance(entry.value, Scalar) and entry.value.text):
+            problem = f"'{entry.key}' of a variant must be text, but it is {kind_of(entry.value)}"
+            found.append(Complaint(entry.value.place, problem))
+            return None
+    assert isinstance(file.value, Scalar)
+    path = file.value.text
+    named = name.value.text if name and isinstance(name.value, Scalar) else Path(path).stem
+    return _Variant(named, path, file.value.place, item.without(VARIANT_KEYS))
+
+
+def _file(variant: _Variant, around: Surroundings, found: list[Complaint]) -> Path | None:
+    try:
+        path = (around.folder / Path(variant.file).expanduser()).resolve()
+        if path.is_file():
+            return path
+        problem = f"there is no model file '{path}'"
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: of expanduser, `~nobody`
+        problem = f"the model file cannot be looked at: {error}"
+    found.append(Complaint(variant.place, problem))
+    return None
+
+
+class Models:
+    """Looks into model files, each once."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._seen: dict[Path, tuple[TensorSpecs, TensorSpecs] | str] = {}
+
+    def fits(
+        self,
+        spec: StageSpec,
+        plugin: Plugin,
+        plan: VariantPlan,
+        place: Place,
+        found: list[Complaint],
+    ) -> bool:
+        """Whether the decoder can use the file; if not, says so to `found`."""
+        tensors = self._look(plan.file)
+        if isinstance(tensors, str):
+            found.append(Complaint(place, tensors))
+            return False
+        try:
+            plugin.factory(plan.options, self._context(spec)).accept(*tensors)
+        except ValueError as error:
+            problem = f"model '{plugin.name}' cannot use '{plan.file.name}': {error}"
+            found.append(Complaint(place, problem))
+            return False
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+            problem = (
+                f"model '{plugin.name}' ({plugin.where}) failed while looking at "
+                f"'{plan.file.name}': {type(error).__name__}: {error}"
+            )
+            remedy = "its author must make it raise ValueError for models it cannot use"
+            found.append(Complaint(place, problem, remedy))
+            return False
+        return True
+
+    def _look(self, file: Path) -> tuple[TensorSpecs, TensorSpecs] | str:
+        if file not in self._seen:
+            try:
+                from edgeapp.models.session import inspect
+
+                self._seen[file] = inspect(file)
+            except ValueError as error:
+                self._seen[file] = str(error)
+            except ConfigError as error:
+                self._seen[file] = "; ".join(c.problem for c in error.complaints)
+            except ImportError as error:
+                self._seen[file] = f"onnxruntime cannot be loaded: {error}"
+        return self._seen[file]
+
+    def _context(self, spec: StageSpec) -> Context:
+        """Surroundings for a decoder that is only asked whether it accepts a model."""
+        return Context(
+            "check",
+            spec.id,
+            _Silent(),
+            FakeClock(),
+            random.Random(0),  # noqa: S311 - not for secrets
+            self._data,
+            threading.Event(),
+        )
+
+
+class _Silent:
+    """A log that says nothing."""
+
+    def bind(self, **_facts: object) -> "_Silent":
+        """Itself."""
+        return self
+
+    def debug(self, event: str, **facts: object) -> None:
+        """Drop it."""
+
+    info = warning = error = debug
