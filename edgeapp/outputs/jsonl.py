@@ -16,12 +16,12 @@ class JsonlOptions(Options):
         description="File to append to; its folder is made. Relative to the data directory."
     )
     max_bytes: int = Field(
-        16 * 1024 * 1024,
+        default=16 * 1024 * 1024,
         ge=4096,
         description="Size in bytes at which a new file is begun; the full one is renamed to .1.",
     )
     keep_files: int = Field(
-        4, ge=0, le=1000, description="How many full files to keep; the oldest is removed."
+        default=4, ge=0, le=1000, description="How many full files to keep; the oldest is removed."
     )
 
 

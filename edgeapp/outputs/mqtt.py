@@ -16,11 +16,12 @@ class MqttOptions(Options):
     """Options of the `mqtt` output."""
 
     topic: str | None = Field(
-        None,
+        default=None,
         description="Topic below edgeapp/<device>/; <pipeline>/<stage> unless given.",
     )
     retain: bool = Field(
-        False, description="Whether the broker keeps the last message for who subscribes later."
+        default=False,
+        description="Whether the broker keeps the last message for who subscribes later.",
     )
 
     @field_validator("topic")

@@ -1,0 +1,28 @@
+"""Writes the JSON Schemas of all messages, out of the Structs that encode them.
+
+.venv/bin/python docs/schemas/generate.py
+"""
+
+import json
+from pathlib import Path
+
+from edgeapp.outputs import bodies
+from edgeapp.uplink import wire
+
+FOLDER = Path(__file__).parent
+
+
+def texts() -> dict[str, str]:
+    """The text of each schema file, by file name."""
+    return {
+        f"{name}.json": json.dumps(
+            {**wire.message_schema(body), "title": f"edgeapp/{name}/1"}, indent=2
+        )
+        + "\n"
+        for name, body in bodies.schemas().items()
+    }
+
+
+if __name__ == "__main__":
+    for name, text in texts().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")

@@ -1,0 +1,124 @@
+"""The published JSON Schemas: current, met by real messages, and not met by others."""
+
+import json
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+
+from edgeapp.core.clock import FakeClock
+from edgeapp.core.message import Message
+from edgeapp.core.packet import Packet
+from edgeapp.core.payload import Detections, Features, Score
+from edgeapp.outputs.bodies import BODIES, BodyEncoder
+from edgeapp.uplink.wire import Sealer
+
+Wrap = Callable[[Any], Packet[Any]]
+
+
+@pytest.fixture(scope="session")
+def check(repo: Path) -> Callable[[dict[str, Any]], list[str]]:
+    """Names what a message does wrong, by the schema that it claims."""
+    validators = {
+        f"edgeapp/{path.stem}/1": jsonschema.Draft202012Validator(json.loads(path.read_text()))
+        for path in (repo / "docs" / "schemas").glob("*.json")
+    }
+
+    def problems(message: dict[str, Any]) -> list[str]:
+        return [e.message for e in validators[message["schema"]].iter_errors(message)]
+
+    return problems
+
+
+def seal(packet: Packet[Any]) -> dict[str, Any]:
+    clock = FakeClock(start_ns=1_000_000_000)
+    sealer = Sealer("dev-1", 7, clock, wall_ns=lambda: 1_800_000_000_000_000_000)
+    body = BodyEncoder("porch", "people").encode(packet)
+    message: dict[str, Any] = json.loads(sealer.seal(Message("a/b", body, packet.taken_ns), 3))
+    return message
+
+
+def test_the_published_schemas_are_current(repo: Path) -> None:
+    """`.venv/bin/python docs/schemas/generate.py` makes them so."""
+    folder = repo / "docs" / "schemas"
+    texts: dict[str, str] = runpy.run_path(str(folder / "generate.py"))["texts"]()
+    assert {path.name: path.read_text() for path in folder.glob("*.json")} == texts
+    assert len(texts) == len(BODIES)
+
+
+def test_no_schema_allows_additional_properties(repo: Path) -> None:
+    def objects(node: Any) -> Any:
+        if isinstance(node, dict):
+            if node.get("type") == "object":
+                yield node
+            for child in node.values():
+                yield from objects(child)
+
+    for path in (repo / "docs" / "schemas").glob("*.json"):
+        schema = json.loads(path.read_text())
+        jsonschema.Draft202012Validator.check_schema(schema)
+        found = list(objects(schema))
+        assert schema["additionalProperties"] is False
+        # Those inside are maps from names: their values are of one type.
+        assert all(isinstance(inner["additionalProperties"], dict) for inner in found[1:])
+
+
+def test_real_messages_are_valid(
+    check: Callable[[dict[str, Any]], list[str]], packet: Wrap, detections: Detections
+) -> None:
+    features = Features(np.array([1.5, np.nan]), ("x.rms", "x.crest"), ("m/s²", "1"))
+    values = (
+        detections,
+        detections.select(np.array([], np.int32)),
+        Score(1.5, parts={"t2": 0.5}),
+        Score(0.0, ready=False, progress=0.1),
+        Score(float("nan")),
+        features,
+    )
+    for value in values:
+        assert check(seal(packet(value))) == []
+        assert check(seal(packet(value)._replace(trail=()))) == []
+
+
+MUTATIONS: tuple[tuple[str, Callable[[dict[str, Any]], object]], ...] = (
+    ("an additional field", lambda m: m.update(extra=1)),
+    ("no id", lambda m: m.pop("id")),
+    ("boxes that are none", lambda m: m.update(boxes=None)),
+    ("an id without a number", lambda m: m.update(id="dev-1/7")),
+    ("an id with a wildcard", lambda m: m.update(id="dev+1/7/3")),
+    ("a number as id", lambda m: m.update(id=3)),
+    ("a local time", lambda m: m.update(time="2026-11-22T12:03:04.567+01:00")),
+    ("a time without milliseconds", lambda m: m.update(time="2026-11-22T12:03:04Z")),
+    ("an unknown clock", lambda m: m.update(clock="maybe")),
+    ("a negative age", lambda m: m.update(age_ms=-1)),
+    ("an age in words", lambda m: m.update(age_ms="5 ms")),
+    ("an empty pipeline", lambda m: m.update(pipeline="")),
+    ("no stage", lambda m: m.pop("stage")),
+    ("a broken seq", lambda m: m.update(seq=1.5)),
+    ("a negative loss", lambda m: m.update(lost=-1)),
+    ("no word about the model", lambda m: m.pop("model")),
+    ("a rung in words", lambda m: m.update(rung="best")),
+    ("a box outside of the picture", lambda m: m["boxes"][0].__setitem__(0, 1.2)),
+    ("a box of three numbers", lambda m: m["boxes"][0].pop()),
+    ("a box of five numbers", lambda m: m["boxes"][0].append(0.1)),
+    ("a box with a null", lambda m: m["boxes"][0].__setitem__(2, None)),
+    ("a score above one", lambda m: m["scores"].__setitem__(0, 1.01)),
+    ("a label that is none", lambda m: m["labels"].__setitem__(0, 1)),
+    ("a negative count", lambda m: m.update(count=-1)),
+)
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=[name for name, _ in MUTATIONS])
+def test_a_mutated_message_is_rejected(
+    check: Callable[[dict[str, Any]], list[str]],
+    packet: Wrap,
+    detections: Detections,
+    mutation: tuple[str, Callable[[dict[str, Any]], object]],
+) -> None:
+    message = seal(packet(detections))
+    mutation[1](message)
+    assert check(message) != []
