@@ -1,0 +1,61 @@
+"""Fewer packets of whatever kind."""
+
+from typing import Self, TypeVar
+
+from pydantic import model_validator
+
+from edgeapp.api import Context, Field, Options, Packet, Payload, transform
+
+NS = 1_000_000_000
+
+AnyPayload = TypeVar("AnyPayload", bound=Payload)
+
+
+class EveryOptions(Options):
+    """How few."""
+
+    every_s: float | None = Field(
+        None, gt=0, description="Pass one packet in so many seconds of stream time."
+    )
+    packets: int | None = Field(
+        None, ge=1, description="Pass one packet in so many, instead of every_s."
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.every_s is None) == (self.packets is None):
+            raise ValueError("give either every_s or packets")
+        return self
+
+
+@transform("every")
+class Every:
+    """Pass one packet in so many seconds, or one in so many packets; the first one always.
+
+    Counts afresh when the source was reopened. With `every_s` the times keep to a grid, so that the
+    rate is right on average; after a pause the grid begins anew.
+    """
+
+    def __init__(self, options: EveryOptions, context: Context) -> None:
+        del context  # needs nothing from outside
+        self._period_ns = round((options.every_s or 0) * NS)
+        self._packets = options.packets
+        self._run: tuple[str, int] | None = None
+        self._due_ns = 0
+        self._count = 0
+
+    def process(self, packet: Packet[AnyPayload]) -> AnyPayload | None:
+        """The packet's value, when it is its turn."""
+        run = (packet.origin, packet.epoch)
+        if run != self._run:
+            self._run, self._due_ns, self._count = run, packet.t_ns, 0
+        if self._packets is not None:
+            turn = self._count % self._packets == 0
+            self._count += 1
+            return packet.value if turn else None
+        if packet.t_ns < self._due_ns:
+            return None
+        self._due_ns += self._period_ns
+        if self._due_ns <= packet.t_ns:
+            self._due_ns = packet.t_ns + self._period_ns
+        return packet.value

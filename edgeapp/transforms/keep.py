@@ -1,0 +1,98 @@
+"""Keeping the detections that matter."""
+
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import field_validator, model_validator
+
+from edgeapp.api import BadPacket, Context, Detections, Field, Options, Packet, transform
+
+NS = 1_000_000_000
+
+
+class KeepOptions(Options):
+    """What matters."""
+
+    label: tuple[str, ...] = Field(
+        (), description="Keep these labels only: one, or a list. Left out: all."
+    )
+    min_score: float = Field(0.0, ge=0, le=1, description="Keep what has at least this score.")
+    min_area: float = Field(
+        0.0, ge=0, le=1, description="Keep what covers at least this fraction of the picture."
+    )
+    max_area: float = Field(
+        1.0, gt=0, le=1, description="Keep what covers at most this fraction of the picture."
+    )
+    steady_s: float = Field(
+        0.0,
+        ge=0,
+        description="Pass nothing until something was there to keep in every picture for so long, "
+        "in seconds of stream time.",
+    )
+
+    @field_validator("label", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_area > self.max_area:
+            raise ValueError("min_area is not larger than max_area")
+        return self
+
+
+@transform("keep")
+class Keep:
+    """Keep detections by label, score and size; pass on pictures in which any are left.
+
+    `steady_s` starts afresh with the first picture without any, and when the source was reopened.
+    Raises BadPacket when the model upstream does not know a label at all.
+    """
+
+    def __init__(self, options: KeepOptions, context: Context) -> None:
+        del context  # needs nothing from outside
+        self._options = options
+        self._steady_ns = round(options.steady_s * NS)
+        self._labels: tuple[str, ...] | None = None
+        self._wanted: NDArray[np.int32] = np.empty(0, np.int32)
+        self._run: tuple[str, int] | None = None
+        self._since_ns: int | None = None
+
+    def process(self, packet: Packet[Detections]) -> Detections | None:
+        """What is kept of a picture's detections, or nothing."""
+        run = (packet.origin, packet.epoch)
+        if run != self._run:
+            self._run, self._since_ns = run, None
+        kept = packet.value.select(self._chosen(packet.value))
+        if not len(kept):
+            self._since_ns = None
+            return None
+        if self._since_ns is None:
+            self._since_ns = packet.t_ns
+        return kept if packet.t_ns - self._since_ns >= self._steady_ns else None
+
+    def _chosen(self, found: Detections) -> NDArray[np.bool_]:
+        options = self._options
+        chosen: NDArray[np.bool_] = found.scores >= options.min_score
+        if options.label:
+            chosen &= np.isin(found.classes, self._classes(found.labels))
+        if options.min_area > 0 or options.max_area < 1:
+            area = np.prod(found.xyxy[:, 2:] - found.xyxy[:, :2], axis=1)
+            chosen &= (area >= options.min_area) & (area <= options.max_area)
+        return chosen
+
+    def _classes(self, labels: tuple[str, ...]) -> NDArray[np.int32]:
+        """The indices of the labels to keep, looked up when the model's labels change."""
+        if labels is not self._labels:
+            unknown = sorted(set(self._options.label) - set(labels))
+            if unknown:
+                raise BadPacket(
+                    f"the model upstream knows no {', '.join(unknown)}; it knows "
+                    f"{', '.join(labels)}",
+                    reason="unknown_label",
+                )
+            self._wanted = np.flatnonzero(np.isin(labels, self._options.label)).astype(np.int32)
+            self._labels = labels
+        return self._wanted
