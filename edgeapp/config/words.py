@@ -1,18 +1,28 @@
 """What an option wants, in words for people, from its JSON Schema."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from pydantic import BaseModel
 from pydantic.errors import PydanticUserError
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
 Schema: TypeAlias = Mapping[str, Any]
+
+
+class _Quiet(GenerateJsonSchema):
+    """A default that JSON cannot hold is left out, without a warning."""
+
+    ignored_warning_kinds: ClassVar[set[JsonSchemaWarningKind]] = {
+        "skipped-choice",
+        "non-serializable-default",
+    }
 
 
 def schema_of(model: type[BaseModel]) -> Schema:
     """The JSON Schema of a model; empty where pydantic cannot say."""
     try:
-        return model.model_json_schema()
+        return model.model_json_schema(schema_generator=_Quiet)
     except PydanticUserError:
         return {}
 
