@@ -68,7 +68,8 @@ class DetectorOptions(Options):
     @classmethod
     def _read(cls, labels: object, info: ValidationInfo) -> object:
         if not isinstance(labels, str):
-            return labels
+            # What a validator returns is checked as strictly as Python is: a list is no tuple.
+            return tuple(labels) if isinstance(labels, list) else labels
         if labels == "coco":
             return COCO
         file = Path(labels).expanduser()
