@@ -1,0 +1,150 @@
+"""The uplink of this device for `run`: to the broker it names, to an embedded one, or to none."""
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from edgeapp.cli import words
+from edgeapp.cli.program import program
+from edgeapp.cli.view import UplinkView
+from edgeapp.config.device import DeviceConfig, MqttConfig
+from edgeapp.core.clock import Clock
+from edgeapp.core.context import Log
+from edgeapp.plan.graph import Plan
+from edgeapp.uplink.connection import Endpoint, Publication, Tls
+from edgeapp.uplink.outbox import MemoryOutbox
+from edgeapp.uplink.run_number import next_run
+from edgeapp.uplink.sender import MqttUplink, NullUplink
+from edgeapp.uplink.wire import Sealer, Topics
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """The uplink, and what to tell the user about it."""
+
+    uplink: MqttUplink | NullUplink
+    endpoint: Endpoint | None
+    """None: no connection is made at all."""
+    hints: tuple[str, ...] = ()
+    """Commands that show the messages, to be copied."""
+
+    def view(self) -> UplinkView | None:
+        """Its state for the live view; None where there is nothing to connect to."""
+        if self.endpoint is None:
+            return None
+        now = self.uplink.statistics()
+        facts = [
+            f"{now.outbox.settled:,} sent",
+            f"{now.outbox.waiting + now.outbox.in_flight:,} queued",
+            f"{sum(now.outbox.dropped.values()):,} dropped",
+        ]
+        if now.connected:
+            return UplinkView(f"mqtt {self.endpoint} connected", "green", " · ".join(facts))
+        if now.problem:
+            facts.append(words.printable(now.problem))
+        return UplinkView(f"mqtt {self.endpoint} not connected", "yellow", " · ".join(facts))
+
+    def facts(self) -> dict[str, Any] | None:
+        """Its state as plain data."""
+        if self.endpoint is None:
+            return None
+        now = self.uplink.statistics()
+        return {
+            "broker": str(self.endpoint),
+            "connected": now.connected,
+            "problem": now.problem,
+            "offered": now.outbox.offered,
+            "sent": now.outbox.settled,
+            "queued": now.outbox.waiting + now.outbox.in_flight,
+            "dropped": dict(now.outbox.dropped),
+        }
+
+    def sentence(self) -> str:
+        """What became of the messages; empty where there were none to send."""
+        if self.endpoint is None:
+            return ""
+        now = self.uplink.statistics().outbox
+        dropped = {str(reason): count for reason, count in now.dropped.items()}
+        said = f"{words.plural(now.settled, 'message')} sent to {self.endpoint}"
+        return f"{said}, {words.reasons(dropped)} dropped." if dropped else f"{said}, none dropped."
+
+
+@contextmanager
+def link_up(
+    device: DeviceConfig, plans: Sequence[Plan], *, log: Log, clock: Clock
+) -> Iterator[LinkUp]:
+    """Prepare the uplink; an embedded broker runs until the block ends.
+
+    Raises:
+        Unavailable: a broker is needed, none is named, and the embedded one does not start.
+    """
+    sealer = Sealer(device.device, next_run(device.data_dir, log), clock)
+    if not needs_broker(plans):
+        yield LinkUp(NullUplink(sealer, MemoryOutbox(), clock), None)
+    elif device.mqtt is not None:
+        yield _to(_endpoint(device.mqtt), device, sealer, log=log, clock=clock)
+    else:
+        from edgeapp.uplink.broker import embedded_broker
+
+        with embedded_broker() as broker:
+            yield _to(
+                Endpoint(broker.host, broker.port_v5),
+                device,
+                sealer,
+                log=log,
+                clock=clock,
+                hints=subscribe_hints(broker.host, broker.port_v4),
+            )
+
+
+def needs_broker(plans: Sequence[Plan]) -> bool:
+    """Whether any stage hands messages to the uplink instead of delivering them itself."""
+    return any(
+        stage.plugin.kind == "output" and not hasattr(stage.plugin.factory, "deliver")
+        for plan in plans
+        for stage in plan.stages.values()
+    )
+
+
+def subscribe_hints(host: str, port: int) -> tuple[str, ...]:
+    """Commands that show the messages from another terminal."""
+    return (
+        f"{program()} tap --port {port}",
+        f"mosquitto_sub -h {host} -p {port} -t 'edgeapp/#' -v",
+    )
+
+
+def _to(
+    endpoint: Endpoint,
+    device: DeviceConfig,
+    sealer: Sealer,
+    *,
+    log: Log,
+    clock: Clock,
+    hints: tuple[str, ...] = (),
+) -> LinkUp:
+    from edgeapp.uplink.client import Connector
+
+    topics = Topics(device.device)
+    connect = Connector(
+        endpoint,
+        client_id=f"edgeapp-{device.device}",
+        will=Publication(topics.status, b"offline", retain=True),
+    )
+    uplink = MqttUplink(
+        topics,
+        sealer,
+        MemoryOutbox(),
+        connect,
+        log=log,
+        clock=clock,
+        chance=random.Random(),  # noqa: S311  spreads reconnects, hides nothing
+    )
+    return LinkUp(uplink, endpoint, hints)
+
+
+def _endpoint(mqtt: MqttConfig) -> Endpoint:
+    tls = Tls(mqtt.tls.ca, mqtt.tls.cert, mqtt.tls.key) if mqtt.tls else None
+    return Endpoint(mqtt.host, mqtt.port, mqtt.username, mqtt.password, tls, mqtt.keepalive_s)

@@ -1,0 +1,167 @@
+"""From the command line to a command, and from its end to a sentence and an exit code."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from cyclopts import App
+from cyclopts.exceptions import CycloptsError
+
+from edgeapp import __version__
+from edgeapp.cli import exits
+from edgeapp.cli.program import program
+from edgeapp.errors import ConfigError, PluginError, Unavailable
+
+_INSPECTION = "pipelines/inspection_demo.yaml"
+
+
+class _Command(NamedTuple):
+    where: str
+    help: str
+    example: str
+    """Its arguments: shown at the end of its help, and run by the tests."""
+    takes: str = ""
+    """What its usage line shows behind the options."""
+
+
+COMMANDS = {
+    "run": _Command(
+        "edgeapp.cli.run:run",
+        "Run pipelines until they end, Ctrl-C, SIGTERM or --for.\n\n"
+        "Without a broker in the device file, a pipeline that sends MQTT messages gets one of its "
+        "own, on this machine alone. Exit code 0 also after Ctrl-C; 1 if a pipeline ended failed; "
+        "78 for mistakes in a file.",
+        f"run {_INSPECTION} --for 30s",
+        "FILE...",
+    ),
+    "check": _Command(
+        "edgeapp.cli.check:check",
+        "Check pipeline files, and show every mistake in them.\n\n"
+        "Nothing is started. Exit code 0 if they can run, 78 if not.",
+        f"check {_INSPECTION}",
+        "FILE...",
+    ),
+    "graph": _Command(
+        "edgeapp.cli.graph:graph",
+        "Show how a pipeline is wired: stages, types, threads and links.",
+        f"graph {_INSPECTION}",
+        "FILE",
+    ),
+    "plugins": _Command(
+        "edgeapp.cli.plugins:app",
+        "",
+        "plugins info camera",
+    ),
+    "schema": _Command(
+        "edgeapp.cli.schema:schema",
+        "Print the JSON Schema of pipeline files, or those of messages.",
+        "schema --messages",
+    ),
+    "tap": _Command(
+        "edgeapp.cli.tap:tap",
+        "Show the messages of a running device, one short line each.\n\n"
+        "Exit code 69 when no broker answers.",
+        "tap --port 1883 --count 10",
+        "[TOPIC]",
+    ),
+    "bench": _Command(
+        "edgeapp.cli.bench:bench",
+        "Run a pipeline as fast as its source can, and say what each stage costs.\n\n"
+        "Sinks are left out: nothing is sent, written or switched. A model stage is measured on "
+        "each rung of its ladder in turn.",
+        f"bench {_INSPECTION} --for 5s",
+        "FILE",
+    ),
+}
+
+
+def build_app() -> App:
+    """The commands, none of which is imported yet."""
+    called = program()
+    app = App(
+        name="edgeapp",
+        help="Run camera, vibration and audio pipelines on this device.",
+        help_format="plaintext",
+        help_epilogue=_epilogue(f"{called} run {_INSPECTION} --for 30s"),
+        version=__version__,
+        result_action="return_value",
+        exit_on_error=False,
+        print_error=False,
+        suppress_keyboard_interrupt=False,
+    )
+    for name, command in COMMANDS.items():
+        if command.help:
+            app.command(
+                command.where,
+                name=name,
+                help=command.help,
+                usage=f"Usage: edgeapp {name} [OPTIONS] {command.takes}".rstrip(),
+                help_epilogue=_epilogue(f"{called} {command.example}"),
+            )
+        else:
+            app.command(command.where, name=name)
+    return app
+
+
+def _epilogue(example: str) -> str:
+    return f"Example:\n  {example}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line; returns the exit code. Never raises for what a user can cause."""
+    app = build_app()
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    return guarded(lambda: app(tokens))
+
+
+def guarded(command: Callable[[], object]) -> int:
+    """Call `command` and turn its end into an exit code, and a sentence where one is due."""
+    try:
+        code = command()
+        sys.stdout.flush()
+        return code if isinstance(code, int) else exits.OK
+    except BrokenPipeError:
+        _discard_stdout()
+        return exits.NOBODY_READS
+    except KeyboardInterrupt:
+        return exits.INTERRUPTED
+    except CycloptsError as error:
+        error.verbose = False
+        return _say(exits.USAGE, f"{error}\nSee '{program()} --help'.")
+    except exits.Quit as error:
+        return _say(error.code, str(error))
+    except ConfigError as error:
+        return complain(error)
+    except Unavailable as error:
+        return _say(exits.UNAVAILABLE, str(error))
+    except PluginError as error:
+        return _say(exits.BUG, f"a plugin is broken: {error}")
+    except Exception:  # noqa: BLE001  the last resort: it says so and keeps the traceback
+        traceback.print_exc()
+        return _say(
+            exits.BUG, f"this is a bug in edgeapp {__version__}; please report what stands above"
+        )
+
+
+def complain(error: ConfigError) -> int:
+    """Print every complaint to standard error; returns the exit code for them."""
+    from edgeapp.document.render import render_all
+
+    color = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    print(render_all(error.complaints, color=color), file=sys.stderr)
+    count = len(error.complaints)
+    return _say(exits.CONFIG, f"{count} mistake{'s'[: count != 1]}; nothing was started")
+
+
+def _say(code: int, sentence: str) -> int:
+    print(f"edgeapp: {sentence}", file=sys.stderr)
+    return code
+
+
+def _discard_stdout() -> None:
+    """Let the interpreter flush what is left at exit without an error."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

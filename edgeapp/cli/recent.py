@@ -1,0 +1,57 @@
+"""Rates and latencies over the last few seconds, from snapshots of the runtime's counters."""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from edgeapp.core.meters import Histogram
+from edgeapp.runtime.status import PipelineStatus
+
+WINDOW_S = 5.0
+
+
+class Pace(NamedTuple):
+    """What one stage did over the last seconds."""
+
+    rate_hz: float = 0.0
+    """Packets answered in a second; of a source: taken."""
+    p50_ms: float | None = None
+    """Age of packets once answered; None where it is not measured, or nothing came."""
+    p99_ms: float | None = None
+
+
+Counts = dict[tuple[str, str], tuple[int, Histogram]]
+
+
+class Recent:
+    """Keeps snapshots of `WINDOW_S` seconds, and compares the newest with the oldest."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, Counts]] = deque()
+
+    def add(self, at_s: float, pipelines: Sequence[PipelineStatus]) -> None:
+        """Take note of the counters at a moment; moments must rise."""
+        counts: Counts = {
+            (pipeline.name, stage.id): (stage.done, stage.age)
+            for pipeline in pipelines
+            for stage in pipeline.stages
+        }
+        self._samples.append((at_s, counts))
+        while len(self._samples) > 2 and at_s - self._samples[1][0] >= WINDOW_S:  # noqa: PLR2004  two to compare
+            self._samples.popleft()
+
+    def pace(self, pipeline: str, stage: str) -> Pace:
+        """How fast a stage is now."""
+        if len(self._samples) < 2:  # noqa: PLR2004  two to compare
+            return Pace()
+        (then_s, then), (now_s, now) = self._samples[0], self._samples[-1]
+        key = (pipeline, stage)
+        if key not in then or key not in now or now_s <= then_s:
+            return Pace()
+        (before, age_before), (done, age) = then[key], now[key]
+        if done == before:
+            return Pace()
+        recent = age.since(age_before)
+        return Pace(
+            (done - before) / (now_s - then_s), recent.percentile_ms(50), recent.percentile_ms(99)
+        )

@@ -1,0 +1,155 @@
+"""`edgeapp run`: read, check, connect, run, and say how it went."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from edgeapp.cli import exits
+from edgeapp.cli.arguments import Device, Duration, Files, Flag, Sets, existing, seconds
+
+if TYPE_CHECKING:
+    from edgeapp.cli.link_up import LinkUp
+    from edgeapp.cli.watch import Watch
+    from edgeapp.core.clock import Clock
+    from edgeapp.core.context import Log
+    from edgeapp.plan.graph import Plan
+    from edgeapp.runtime.app import App
+    from edgeapp.runtime.pipeline import Outcome
+
+LogFormat = Annotated[Literal["text", "json"] | None, Parameter(show_default=False)]
+
+
+def run(
+    *files: Files,
+    sets: Sets = (),
+    for_: Duration = None,
+    device: Device = None,
+    json: Flag = False,
+    plain: Flag = False,
+    log_level: Literal["debug", "info", "warning", "error"] = "info",
+    log_format: LogFormat = None,
+) -> int:
+    """Run pipelines.
+
+    Args:
+        files: Pipeline files. Each runs on its own: the end of one leaves the others alone.
+        sets: Change an option, such as belt.rate_hz=30. Can be given several times.
+        for_: Stop after this time: 30s, 5m, 2h.
+        device: The device file: broker, secrets, data directory. All of it has defaults.
+        json: Print the state as one JSON object a second, and a summary at the end.
+        plain: Print a line now and then instead of the live view.
+        log_level: The least of what is logged, on standard error.
+        log_format: Lines for people or for machines. If not given: $EDGEAPP_LOG, else text.
+    """
+    chosen = existing(files)
+    for_s = None if for_ is None else seconds(for_)
+    one_thread_each()
+    from edgeapp.config.device import read_device
+    from edgeapp.core.clock import MonotonicClock
+    from edgeapp.plan.load import load
+    from edgeapp.service.logs import format_from, set_up
+
+    config = read_device(device)
+    plans = load(chosen, sets=sets, device=config)
+    log = set_up(log_level, log_format or format_from())
+    from edgeapp.cli.link_up import link_up
+
+    clock = MonotonicClock()
+    with link_up(config, plans, log=log, clock=clock) as link:
+        app = _application(plans, link, config.data_dir, log=log, clock=clock)
+        watch = _watch(link, for_s=for_s, json=json, plain=plain)
+        outcomes = _run(app, link, watch, for_s)
+        _summary(app, outcomes, link, json=json, silent=watch.nobody_reads)
+    return _code(outcomes, watch)
+
+
+def one_thread_each() -> None:
+    """Keep BLAS and OpenMP to one thread. Only of use before numpy is imported."""
+    for pool in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(pool, "1")
+
+
+def _application(
+    plans: "tuple[Plan, ...]", link: "LinkUp", data_dir: Path, *, log: "Log", clock: "Clock"
+) -> "App":
+    from edgeapp.runtime.app import App
+    from edgeapp.runtime.kit import Kit
+
+    pool = None
+    if any(stage.variants for plan in plans for stage in plan.stages.values()):
+        from edgeapp.models.session import Pool  # onnxruntime is loaded only where it is used
+
+        pool = Pool(clock)
+    return App(plans, Kit(clock, link.uplink, pool, log, data_dir))
+
+
+def _watch(link: "LinkUp", *, for_s: float | None, json: bool, plain: bool) -> "Watch":
+    from edgeapp.cli.watch import JsonShow, LiveShow, PlainShow, Watch
+
+    if json:
+        return Watch(JsonShow(link.facts))
+    if link.hints:
+        print("Watch the messages from another terminal:", *link.hints, sep="\n  ", flush=True)
+    if plain or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+        return Watch(PlainShow())
+    hint = f"messages: {link.hints[0]}" if link.hints else ""
+    return Watch(LiveShow(link.view, for_s=for_s, hint=hint))
+
+
+def _run(
+    app: "App", link: "LinkUp", watch: "Watch", for_s: float | None
+) -> "dict[str, Outcome]":
+    import asyncio
+
+    from edgeapp.runtime.app import run_until_stopped
+
+    return asyncio.run(run_until_stopped(app, link.uplink.run, for_s=for_s, beside=watch))
+
+
+def _summary(
+    app: "App", outcomes: "dict[str, Outcome]", link: "LinkUp", *, json: bool, silent: bool
+) -> None:
+    from edgeapp.cli import report
+
+    if silent:
+        return
+    pipelines = app.status()
+    if json:
+        from json import dumps
+
+        rows = [
+            report.facts(pipeline)
+            | {"ending": outcomes[pipeline.name].ending, "stuck": outcomes[pipeline.name].stuck}
+            for pipeline in pipelines
+        ]
+        print(dumps({"type": "summary", "pipelines": rows, "uplink": link.facts()}), flush=True)
+        return
+    for pipeline in pipelines:
+        print(report.sentence(pipeline, outcomes[pipeline.name]))
+    if said := link.sentence():
+        print(said)
+    sys.stdout.flush()
+
+
+def _code(outcomes: "dict[str, Outcome]", watch: "Watch") -> int:
+    stuck = [
+        f"{name}/{stage}" for name, outcome in outcomes.items() for stage in outcome.stuck
+    ]
+    if stuck:
+        print(f"edgeapp: left behind, stuck: {', '.join(stuck)}", file=sys.stderr, flush=True)
+        _discard_output()
+        os._exit(exits.FAILED)  # their threads cannot be ended in any other way
+    if watch.nobody_reads:
+        return exits.NOBODY_READS
+    failed = any(outcome.ending == "failed" for outcome in outcomes.values())
+    return exits.FAILED if failed else exits.OK
+
+
+def _discard_output() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        pass  # nobody reads it

@@ -1,0 +1,103 @@
+"""Numbers, times and results in words that people read at a glance."""
+
+import re
+
+from edgeapp.core.payload import Detections, Features, Image, Score, Signal
+
+_NAMED = 3
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d)?")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+def result(value: object) -> str:
+    """A payload in a few words; empty for what has none, such as a model's raw tensors."""
+    if isinstance(value, Detections):
+        return _detections(value)
+    if isinstance(value, Score):
+        if not value.ready:
+            return f"learning {value.progress:.0%}"
+        return f"score {value.value:.2f}, {'normal' if value.value < 1 else 'unusual'}"
+    if isinstance(value, Features):
+        named = zip(value.names[:_NAMED], value.values[:_NAMED], strict=True)
+        more = ", …" if len(value.names) > _NAMED else ""
+        return ", ".join(f"{name} {number:.3g}" for name, number in named) + more
+    if isinstance(value, Image):
+        return "{} x {}".format(*value.size)
+    if isinstance(value, Signal):
+        seconds = value.samples.shape[1] / value.rate_hz
+        return f"{plural(len(value.channels), 'channel')}, {span(seconds)}"
+    return ""
+
+
+def _detections(found: Detections) -> str:
+    if not len(found):
+        return "nothing found"
+    named = [
+        f"{found.labels[int(kind)]} {float(score):.2f}"
+        for kind, score in zip(found.classes[:_NAMED], found.scores[:_NAMED], strict=True)
+    ]
+    more = f", {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return printable(", ".join(named) + more)
+
+
+def printable(text: str) -> str:
+    """Text that cannot steer a terminal: labels come out of model files, topics from anyone."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def seconds_of(text: str) -> float:
+    """A duration such as 30s, 5m or 2h in seconds; a bare number is seconds.
+
+    Raises:
+        ValueError: it is none, or it is zero; a sentence for the user.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if not match or not float(match[1]):
+        raise ValueError(f"'{text}' is no duration; write it as in 30s, 5m or 2h")
+    return float(match[1]) * _SECONDS[match[2] or "s"]
+
+
+def span(seconds: float) -> str:
+    """A stretch of time: "250 ms", "2.5 s", "1:05", "2:03:09"."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 10:  # noqa: PLR2004  a decimal says something below ten
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}:{minutes:02}:{rest:02}"
+    return f"{minutes}:{rest:02}" if minutes else f"{rest} s"
+
+
+def clock(seconds: float) -> str:
+    """Time on a stopwatch: "0:05", "12:34", "2:03:09"."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def plural(count: int, noun: str) -> str:
+    """A count and its noun: "1 packet", "12,345 packets"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def rate(per_s: float) -> str:
+    """A rate in at most five characters: "0.5", "29.9", "9,950"."""
+    if per_s < 9.95:  # noqa: PLR2004  two digits are enough
+        return f"{per_s:.1f}" if per_s else "0"
+    return f"{per_s:.1f}" if per_s < 99.95 else f"{per_s:,.0f}"  # noqa: PLR2004
+
+
+def milliseconds(value: float | None) -> str:
+    """A latency in at most five characters; empty for None."""
+    if value is None:
+        return ""
+    if value < 9.95:  # noqa: PLR2004  two digits are enough
+        return f"{value:.2f}" if value < 1 else f"{value:.1f}"
+    return f"{value:.0f}"
+
+
+def reasons(dropped: dict[str, int]) -> str:
+    """What was dropped and why: "12 full, 3 late"."""
+    return ", ".join(f"{count:,} {reason}" for reason, count in dropped.items() if count)

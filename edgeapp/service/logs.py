@@ -1,0 +1,183 @@
+"""The event log: readable lines in a terminal, one JSON object a line for machines; on stderr.
+
+Every line is written at once to whatever `sys.stderr` is at that moment, so a live view that
+redirects it keeps the lines above itself.
+"""
+
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Mapping, MutableMapping
+from types import TracebackType
+from typing import Any, Literal, TextIO, cast
+
+import structlog
+
+from edgeapp.core.clock import NS, Clock, MonotonicClock
+from edgeapp.core.context import Log
+
+Format = Literal["text", "json"]
+Level = Literal["debug", "info", "warning", "error"]
+LEVELS: Mapping[Level, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+FRAMES = 6
+"""Innermost frames of a traceback that are logged."""
+REPEATS = 5
+"""The same line at most so many times..."""
+WITHIN_S = 60
+"""...in so many seconds; the next one says how many were left out."""
+_MOST_KNOWN = 512
+
+_Event = MutableMapping[str, Any]
+_COLORS = {"debug": "\x1b[2m", "info": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[31m"}
+_DIM, _BOLD, _PLAIN = "\x1b[2m", "\x1b[1m", "\x1b[0m"
+
+
+def format_from(environment: Mapping[str, str] | None = None) -> Format:
+    """What EDGEAPP_LOG asks for: json, or text for people."""
+    environment = os.environ if environment is None else environment
+    return "json" if environment.get("EDGEAPP_LOG") == "json" else "text"
+
+
+def set_up(
+    level: Level = "info",
+    form: Format = "text",
+    *,
+    stream: TextIO | None = None,
+    clock: Clock | None = None,
+) -> Log:
+    """A log for `Kit`. `stream`: where lines go instead of the standard error of the moment."""
+    processors: list[Any] = [
+        structlog.processors.add_log_level,
+        Quieter(clock or MonotonicClock()),
+        _short_traceback,
+    ]
+    if form == "json":
+        processors += [
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            structlog.processors.JSONRenderer(default=str, ensure_ascii=False),
+        ]
+    else:
+        processors += [
+            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False, key="time"),
+            TextLine(stream),
+        ]
+    wrapper = structlog.make_filtering_bound_logger(LEVELS[level])
+    logger = structlog.wrap_logger(
+        _Writer(stream), processors=processors, wrapper_class=wrapper, context_class=dict
+    )
+    return cast(Log, logger.bind())
+
+
+class _Writer:
+    """Where structlog ends: one write for each line, so that lines of threads do not mix."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def msg(self, line: str) -> None:
+        """Write one line. A log that nobody can read any more must not stop the device."""
+        stream = self._stream or sys.stderr
+        try:
+            stream.write(f"{line}\n")
+            stream.flush()
+        except (OSError, ValueError):
+            pass
+
+    debug = info = warning = error = msg
+
+
+class Quieter:
+    """Lets a line that repeats itself pass a few times a minute, and says how many it held back.
+
+    Two lines are the same when event and facts are; the numbers of a counter make them differ.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._seen: dict[str, list[int]] = {}  # line -> [first of this minute, passed, held back]
+
+    def __call__(self, _logger: object, _method: str, event: _Event) -> _Event:
+        """Pass the event on.
+
+        Raises:
+            DropEvent: it was said often enough.
+        """
+        line = repr([(key, value) for key, value in event.items() if key != "exc_info"])
+        now_ns = self._clock.now_ns()
+        with self._lock:
+            seen = self._seen.pop(line, None)
+            if seen is None or now_ns - seen[0] >= WITHIN_S * NS:
+                if seen is not None and seen[2]:
+                    event["repeated"] = seen[2]
+                seen = [now_ns, 0, 0]
+            self._seen[line] = seen  # the newest at the end
+            if len(self._seen) > _MOST_KNOWN:
+                del self._seen[next(iter(self._seen))]
+            if seen[1] >= REPEATS:
+                seen[2] += 1
+                raise structlog.DropEvent
+            seen[1] += 1
+        return event
+
+
+def _short_traceback(_logger: object, _method: str, event: _Event) -> _Event:
+    """Turn `exc_info` into text: the innermost frames and the exception."""
+    given = event.pop("exc_info", None)
+    if not given:
+        return event
+    error: BaseException | None
+    if isinstance(given, BaseException):
+        error = given
+    elif isinstance(given, tuple):
+        error = cast("tuple[type[BaseException], BaseException, TracebackType]", given)[1]
+    else:
+        error = sys.exception()
+    if error is not None:
+        lines = traceback.format_exception(type(error), error, error.__traceback__, limit=-FRAMES)
+        event["exception"] = "".join(lines).rstrip()
+    return event
+
+
+class TextLine:
+    """One line for people: time, level, event, facts; a traceback below it, indented."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def __call__(self, _logger: object, _method: str, event: _Event) -> str:
+        """Render."""
+        color = in_color(self._stream or sys.stderr)
+        when, level, said = event.pop("time"), event.pop("level"), event.pop("event")
+        exception = event.pop("exception", None)
+        facts = " ".join(f"{key}={_value(value)}" for key, value in event.items())
+        if color:
+            shown = f"{_COLORS.get(level, '')}{level:<7}{_PLAIN}"
+            line = f"{_DIM}{when}{_PLAIN} {shown} {_BOLD}{said}{_PLAIN}  {facts}"
+        else:
+            line = f"{when} {level:<7} {said}  {facts}"
+        line = line.rstrip()
+        if exception:
+            line += "".join(f"\n    {part}" for part in exception.splitlines())
+        return line
+
+
+def in_color(stream: TextIO) -> bool:
+    """Whether a stream is a terminal that shows colors, and the user wants them."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    try:
+        return stream.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def _value(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    text = str(value)
+    if text.isprintable() and text and not any(c in ' ="' for c in text):
+        return text
+    return repr(text)
