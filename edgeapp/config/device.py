@@ -115,7 +115,7 @@ def read_device(
         ConfigError: the file cannot be read or is wrong; every mistake found.
     """
     environment = os.environ if environment is None else environment
-    file, place = DeviceFile.model_validate({}), Place(str(path))
+    file, place = DeviceFile.model_construct(), Place(str(path))
     found: list[Complaint] = []
     if path is not None:
         root = read_file(path)

@@ -20,7 +20,8 @@ from edgeapp.errors import Complaint, Place
 class Settings(BaseModel):
     """Base of what the framework reads of a file: frozen, finite, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # Built on use: most are not used in a run, and each takes milliseconds.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class StageSettings(Settings):

@@ -1,7 +1,8 @@
 """From a table of a file to a pydantic model, or to complaints with places.
 
-Values are checked as strict JSON: YAML has said already what is a number and what is text, so
-`"15"` is no number and `true` is no 1.
+YAML has said already what is a number and what is text, so `"15"` is no number and `true` is no 1,
+which pydantic would take. Its strict mode refuses them; but it also refuses a list from a plugin's
+own validator where a tuple is wanted. Therefore both modes are asked.
 """
 
 import json
@@ -53,11 +54,10 @@ def validate(
     context: object = None,
 ) -> Model | None:
     """Build `model` from a table; on mistakes, add a complaint for each to `found`."""
-    text = json.dumps(plain(table))
     try:
-        return model.model_validate_json(text, strict=True, context=context)
-    except ValidationError as error:
-        details = error.errors(include_url=False)
+        return _build(model, table, context)
+    except _WrongError as error:
+        details = error.details
     except Exception as error:  # noqa: BLE001 - a plugin's validator may raise anything
         remedy = f"its author must make {model.__name__} raise ValueError for wrong values"
         said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -72,6 +72,39 @@ def validate(
     schema = schema_of(model)
     found.extend(_complaint(path, group, subject, schema) for path, group in groups.items())
     return None
+
+
+class _WrongError(Exception):
+    """What pydantic found."""
+
+    def __init__(self, details: list[ErrorDetails]) -> None:
+        super().__init__(details)
+        self.details = details
+
+
+def _build(model: type[Model], table: Table, context: object) -> Model:
+    text = json.dumps(plain(table))
+    try:
+        return model.model_validate_json(text, strict=True, context=context)
+    except ValidationError as error:
+        wrong = [e for e in error.errors(include_url=False) if _is_converted(e, table)]
+    try:
+        built = model.model_validate_json(text, strict=False, context=context)
+    except ValidationError as error:
+        raise _WrongError(error.errors(include_url=False) + wrong) from None
+    if wrong:
+        raise _WrongError(wrong)
+    return built
+
+
+def _is_converted(error: ErrorDetails, table: Table) -> bool:
+    """Whether lax pydantic would turn text, or true, into a number, or either into true."""
+    _, node, _ = _locate(table, error["loc"], table.place, at_key=False)
+    if not isinstance(node, Scalar):
+        return False
+    if error["type"] == "bool_type":
+        return not isinstance(node.value, bool)
+    return error["type"] in {"int_type", "float_type"} and isinstance(node.value, bool | str)
 
 
 def _locate(table: Table, loc: Path, home: Place, *, at_key: bool) -> tuple[Path, Node, Place]:

@@ -1,7 +1,7 @@
 """What an option wants, in words for people, from its JSON Schema."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 from pydantic.errors import PydanticUserError
@@ -13,7 +13,7 @@ Schema: TypeAlias = Mapping[str, Any]
 class _Quiet(GenerateJsonSchema):
     """A default that JSON cannot hold is left out, without a warning."""
 
-    ignored_warning_kinds: ClassVar[set[JsonSchemaWarningKind]] = {
+    ignored_warning_kinds: set[JsonSchemaWarningKind] = {  # noqa: RUF012 - as pydantic has it
         "skipped-choice",
         "non-serializable-default",
     }
