@@ -37,50 +37,68 @@ _OTHER_RACE = 0.8
 class BearingOptions(Options):
     """The machine, the fault and the sensor."""
 
-    rate_hz: float = Field(12_000.0, gt=0, le=1_000_000, description="Samples per second.")
-    speed_rpm: float = Field(1_797.0, gt=0, description="Speed of the shaft, turns per minute.")
+    rate_hz: float = Field(default=12_000.0, gt=0, le=1_000_000, description="Samples per second.")
+    speed_rpm: float = Field(
+        default=1_797.0, gt=0, description="Speed of the shaft, turns per minute."
+    )
     geometry: BearingGeometry = Field(
-        BearingGeometry(),
+        default_factory=BearingGeometry,
         description="The bearing: balls, ball_mm, pitch_mm, contact_deg. Left out: a 6205.",
     )
-    fault: Fault = Field("none", description="Where the damage is; none for a healthy bearing.")
+    fault: Fault = Field(
+        default="none", description="Where the damage is; none for a healthy bearing."
+    )
     severity: float = Field(
-        5.0,
+        default=5.0,
         ge=0,
         description="How hard the damage strikes: about the peak of the ringing, in m/s².",
     )
     onset_s: float = Field(
-        0.0, ge=0, description="When the damage begins, in seconds; before that it is healthy."
+        default=0.0,
+        ge=0,
+        description="When the damage begins, in seconds; before that it is healthy.",
     )
     growth_s: float = Field(
-        0.0, ge=0, description="How long the damage takes from its begin to its full severity."
+        default=0.0,
+        ge=0,
+        description="How long the damage takes from its begin to its full severity.",
     )
     slip: float = Field(
-        0.01,
+        default=0.01,
         ge=0,
         lt=0.2,
         description="How much slower the cage is than rolling without slip would make it, and how "
         "much the time between impacts varies, both as a fraction.",
     )
     resonance_hz: float = Field(
-        3_500.0, gt=0, description="What the housing rings at when struck, in Hz."
+        default=3_500.0, gt=0, description="What the housing rings at when struck, in Hz."
     )
     damping: float = Field(
-        0.05, gt=0, lt=1, description="How fast the ringing dies away, as a fraction of critical."
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="How fast the ringing dies away, as a fraction of critical.",
     )
     unbalance: float = Field(
-        1.0, ge=0, description="Amplitude of the shaft's unbalance, once per turn, in m/s²."
+        default=1.0, ge=0, description="Amplitude of the shaft's unbalance, once per turn, in m/s²."
     )
-    noise: float = Field(0.5, ge=0, description="RMS of the noise of machine and sensor, in m/s².")
-    seed: int = Field(1, ge=0, description="Another seed, another recording of the same machine.")
+    noise: float = Field(
+        default=0.5, ge=0, description="RMS of the noise of machine and sensor, in m/s²."
+    )
+    seed: int = Field(
+        default=1, ge=0, description="Another seed, another recording of the same machine."
+    )
     duration_s: float | None = Field(
-        None, gt=0, description="How long the signal is, in seconds. Left out: it never ends."
+        default=None,
+        gt=0,
+        description="How long the signal is, in seconds. Left out: it never ends.",
     )
     speed: Literal["real_time", "fast"] = Field(
-        "real_time", description="At the pace of a real sensor, or as fast as it is processed."
+        default="real_time",
+        description="At the pace of a real sensor, or as fast as it is processed.",
     )
     block_s: float = Field(
-        0.05,
+        default=0.05,
         gt=0,
         le=60,
         description="How much of the signal to pass on at a time, in seconds; at least one sample.",

@@ -49,38 +49,41 @@ class VibrationOptions(Options):
         "start at the pipeline's file."
     )
     rate_hz: float | None = Field(
-        None,
+        default=None,
         gt=0,
         le=10_000_000,
         allow_inf_nan=False,
         description="Samples per second of each channel. A WAV file says so itself.",
     )
     channels: tuple[str, ...] | dict[str, str | int] | None = Field(
-        None,
+        default=None,
         min_length=1,
         description="Which channels to read, and how to call them: [x, y] picks columns by their "
         "names, or names the channels of a recording that has no names; {x: vib1, y: 3} picks by "
         "name or number. Left out: all.",
     )
     unit: str | dict[str, str] = Field(
-        _NO_UNIT,
+        default=_NO_UNIT,
         description="What the recorded numbers are: g, m/s2, V, mV, or any other unit, which is "
         "passed on as it is; one for all channels, or {channel: unit}. g is turned into m/s².",
     )
     sensitivity_mv_per_g: float | dict[str, float] | None = Field(
-        None,
+        default=None,
         description="What the accelerometer's data sheet says, to turn V and mV into m/s²; one for "
         "all channels that are in volts, or {channel: sensitivity}.",
     )
     full_scale: float = Field(
-        1.0, gt=0, description="WAV files: how much the largest number stands for, in `unit`."
+        default=1.0,
+        gt=0,
+        description="WAV files: how much the largest number stands for, in `unit`.",
     )
     speed: Literal["real_time", "fast"] = Field(
-        "real_time", description="Play at the recording's own pace, or as fast as it is processed."
+        default="real_time",
+        description="Play at the recording's own pace, or as fast as it is processed.",
     )
-    loop: bool = Field(False, description="Start again when the recording ends.")
+    loop: bool = Field(default=False, description="Start again when the recording ends.")
     block_s: float = Field(
-        DEFAULT_BLOCK_S,
+        default=DEFAULT_BLOCK_S,
         gt=0,
         le=60,
         description="How much of the signal to pass on at a time, in seconds; at least one sample.",

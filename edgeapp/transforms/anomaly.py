@@ -34,29 +34,31 @@ class AnomalyOptions(Options):
     """How long to learn, and how strict to be."""
 
     learn_s: float | None = Field(
-        None,
+        default=None,
         gt=0,
         description="How long to learn what is normal, in seconds of stream time (3600 if "
         "learn_windows is not given either). The machine should go through all its normal states.",
     )
     learn_windows: int | None = Field(
-        None, ge=LEAST_ROWS, description="How many windows to learn from, instead of learn_s."
+        default=None,
+        ge=LEAST_ROWS,
+        description="How many windows to learn from, instead of learn_s.",
     )
     variance: float = Field(
-        0.9,
+        default=0.9,
         gt=0,
         lt=1,
         description="How much of what varies is taken for the machine's normal behaviour, as a "
         "fraction; the rest is noise around it.",
     )
     quantile: float = Field(
-        0.99,
+        default=0.99,
         ge=0.5,
         le=1,
         description="Fraction of the learned windows that lies below 1.0; higher alarms less.",
     )
     relearn: str = Field(
-        "",
+        default="",
         description="Any text, such as a date: changing it forgets the baseline and learns anew, "
         "as is right after a repair.",
     )

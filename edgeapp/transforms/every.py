@@ -14,17 +14,17 @@ AnyPayload = TypeVar("AnyPayload", bound=Payload)
 class EveryOptions(Options):
     """How few."""
 
-    every_s: float | None = Field(
-        None, gt=0, description="Pass one packet in so many seconds of stream time."
+    seconds: float | None = Field(
+        default=None, gt=0, description="Pass one packet in so many, in stream time."
     )
     packets: int | None = Field(
-        None, ge=1, description="Pass one packet in so many, instead of every_s."
+        default=None, ge=1, description="Pass one packet in so many, instead of seconds."
     )
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if (self.every_s is None) == (self.packets is None):
-            raise ValueError("give either every_s or packets")
+        if (self.seconds is None) == (self.packets is None):
+            raise ValueError("give either seconds or packets")
         return self
 
 
@@ -32,13 +32,13 @@ class EveryOptions(Options):
 class Every:
     """Pass one packet in so many seconds, or one in so many packets; the first one always.
 
-    Counts afresh when the source was reopened. With `every_s` the times keep to a grid, so that the
+    Counts afresh when the source was reopened. With `seconds` the times keep to a grid, so that the
     rate is right on average; after a pause the grid begins anew.
     """
 
     def __init__(self, options: EveryOptions, context: Context) -> None:
         del context  # needs nothing from outside
-        self._period_ns = round((options.every_s or 0) * NS)
+        self._period_ns = round((options.seconds or 0) * NS)
         self._packets = options.packets
         self._run: tuple[str, int] | None = None
         self._due_ns = 0

@@ -34,24 +34,24 @@ class FeaturesOptions(Options):
     """What to compute beside the usual numbers."""
 
     band_hz: tuple[Band, ...] = Field(
-        (),
+        default=(),
         description="Bands of which to give the RMS, in Hz: [10, 1500], or a list of such pairs.",
     )
     bearing: BearingGeometry | None = Field(
-        None,
+        default=None,
         description="The bearing's geometry (balls, ball_mm, pitch_mm, contact_deg): looks for its "
         "faults in the envelope spectrum. Needs speed_rpm.",
     )
     speed_rpm: float | None = Field(
-        None, gt=0, description="Speed of the shaft in the bearing, in turns per minute."
+        default=None, gt=0, description="Speed of the shaft in the bearing, in turns per minute."
     )
     envelope_hz: Band = Field(
-        (2_000.0, 10_000.0),
+        default=(2_000.0, 10_000.0),
         description="Band around a resonance that the bearing's impacts ring in, in Hz; its upper "
         "edge is lowered to what the sampling rate allows.",
     )
     slip: float = Field(
-        0.02,
+        default=0.02,
         gt=0,
         le=0.1,
         description="How far from the computed place to look for a bearing's lines, as a fraction "

@@ -14,13 +14,13 @@ class GateOptions(Options):
 
     rise_above: float = Field(gt=0, description="Start passing when the score is above this.")
     fall_below: float | None = Field(
-        None,
+        default=None,
         gt=0,
         description="Stop passing when the score is below this; rise_above if not given. A lower "
         "one keeps the gate from fluttering.",
     )
     for_s: float = Field(
-        0.0,
+        default=0.0,
         ge=0,
         description="Start only once the score has been above rise_above for so long, in seconds "
         "of stream time.",

@@ -15,17 +15,25 @@ class KeepOptions(Options):
     """What matters."""
 
     label: tuple[str, ...] = Field(
-        (), description="Keep these labels only: one, or a list. Left out: all."
+        default=(), description="Keep these labels only: one, or a list. Left out: all."
     )
-    min_score: float = Field(0.0, ge=0, le=1, description="Keep what has at least this score.")
+    min_score: float = Field(
+        default=0.0, ge=0, le=1, description="Keep what has at least this score."
+    )
     min_area: float = Field(
-        0.0, ge=0, le=1, description="Keep what covers at least this fraction of the picture."
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Keep what covers at least this fraction of the picture.",
     )
     max_area: float = Field(
-        1.0, gt=0, le=1, description="Keep what covers at most this fraction of the picture."
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Keep what covers at most this fraction of the picture.",
     )
     steady_s: float = Field(
-        0.0,
+        default=0.0,
         ge=0,
         description="Pass nothing until something was there to keep in every picture for so long, "
         "in seconds of stream time.",

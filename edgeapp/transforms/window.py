@@ -24,19 +24,19 @@ class WindowOptions(Options):
     """How long a window is and how far apart windows start."""
 
     length_s: float | None = Field(
-        None, gt=0, description="Length of a window in seconds; or give length_samples."
+        default=None, gt=0, description="Length of a window in seconds; or give length_samples."
     )
     length_samples: int | None = Field(
-        None, ge=1, description="Length of a window in samples; or give length_s."
+        default=None, ge=1, description="Length of a window in samples; or give length_s."
     )
     hop_s: float | None = Field(
-        None,
+        default=None,
         gt=0,
         description="Seconds from the start of a window to the start of the next. Left out: "
         "the length of a window, so that windows touch.",
     )
     hop_samples: int | None = Field(
-        None, ge=1, description="The same in samples, instead of hop_s."
+        default=None, ge=1, description="The same in samples, instead of hop_s."
     )
 
     @model_validator(mode="after")
