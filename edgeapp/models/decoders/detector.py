@@ -19,7 +19,7 @@ from edgeapp.api import (
     model,
 )
 from edgeapp.models.decoders.detector_labels import COCO
-from edgeapp.models.decoders.detector_layouts import Layout, LayoutName, layout_of
+from edgeapp.models.decoders.detector_layouts import Layout, LayoutName, layout_of, within_reason
 from edgeapp.models.decoders.detector_overlap import best_of_overlapping
 from edgeapp.models.letterbox import Color, Fit, Letterbox, Placement
 
@@ -135,7 +135,7 @@ class Detector:
     def decode(self, outputs: Tensors, feed: Seen, /) -> Detections:
         """The boxes that count, as fractions of the source picture, best score first."""
         options = self._options
-        found = self._layout.candidates(outputs, options.min_score)
+        found = within_reason(self._layout.candidates(outputs, options.min_score))
         kept = best_of_overlapping(*found, max_iou=options.max_iou, max_count=options.max_count)
         image, fit = feed
         xyxy = _in_source(found.xyxy[kept], fit, image.view)

@@ -18,12 +18,24 @@ STRIDES = (8, 16, 32)
 """Input pixels per cell of the three grids that YOLO heads predict on."""
 
 
+_FARTHEST = 1e6
+"""No edge of a real box lies so many pixels away."""
+
+
 class Candidates(NamedTuple):
     """`xyxy`: (n, 4) float32, pixels of the input. `scores`: (n,) float32. `classes`: (n,) int32."""
 
     xyxy: NDArray[np.float32]
     scores: NDArray[np.float32]
     classes: NDArray[np.int32]
+
+
+def within_reason(found: Candidates) -> Candidates:
+    """Without boxes of NaN or endless size: one of them would suppress all others."""
+    sane = (np.abs(found.xyxy) <= _FARTHEST).all(axis=1)
+    if sane.all():
+        return found
+    return Candidates(found.xyxy[sane], found.scores[sane], found.classes[sane])
 
 
 class Training(NamedTuple):
@@ -97,7 +109,7 @@ class Yolox:
         rows, found = rows[kept], found[kept]
         strides = self._strides[rows, None]
         centers = (found[:, :2] + self._cells[rows]) * strides
-        with np.errstate(over="ignore"):  # an absurd size is cut at the picture's edge
+        with np.errstate(over="ignore"):  # endless boxes are dropped by `within_reason`
             halves = np.exp(found[:, 2:4]) * (strides / 2)
         return _candidates(centers, halves, scores[kept], classes[kept])
 
@@ -195,8 +207,10 @@ _LAYOUTS: Mapping[LayoutName, type[Yolox] | type[Yolov8] | type[Boxes]] = {
 def _candidates(
     centers: NDArray[Any], halves: NDArray[Any], scores: NDArray[Any], classes: NDArray[Any]
 ) -> Candidates:
+    with np.errstate(invalid="ignore"):
+        xyxy = np.concatenate((centers - halves, centers + halves), axis=1)
     return Candidates(
-        np.concatenate((centers - halves, centers + halves), axis=1).astype(np.float32, copy=False),
+        xyxy.astype(np.float32, copy=False),
         scores.astype(np.float32, copy=False),
         classes.astype(np.int32),
     )
