@@ -1,7 +1,5 @@
-"""Writes the JSON Schemas of all messages, out of the Structs that encode them.
-
-.venv/bin/python docs/schemas/generate.py
-"""
+# ruff: noqa: INP001 - a script, in no package
+"""Writes the JSON Schemas of all messages: run `.venv/bin/python docs/schemas/generate.py`."""
 
 import json
 from pathlib import Path

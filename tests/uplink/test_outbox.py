@@ -1,0 +1,146 @@
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeapp.core.message import Message, Priority
+from edgeapp.uplink.outbox import PRIORITIES, MemoryOutbox, OutboxStatistics
+
+
+def message(n: int, priority: Priority = "normal", size: int = 10) -> Message:
+    return Message(f"t/{n}", b"x" * size, 0, priority)
+
+
+def topics(outbox: MemoryOutbox, limit: int = 100) -> list[str]:
+    return [entry.message.topic for entry in outbox.take(limit)]
+
+
+def test_messages_come_in_order_and_critical_ones_first() -> None:
+    outbox = MemoryOutbox()
+    order: tuple[Priority, ...] = ("bulk", "normal", "critical", "normal", "bulk", "critical")
+    for n, priority in enumerate(order):
+        outbox.put(message(n, priority))
+    assert topics(outbox, 4) == ["t/2", "t/5", "t/1", "t/3"]
+    assert topics(outbox) == ["t/0", "t/4"]
+
+
+def test_a_full_outbox_drops_the_oldest_of_the_lowest_priority() -> None:
+    outbox = MemoryOutbox(max_messages=3)
+    outbox.put(message(0, "normal"))
+    outbox.put(message(1, "bulk"))
+    outbox.put(message(2, "bulk"))
+    assert outbox.put(message(3, "critical"))
+    assert outbox.put(message(4, "critical"))
+    assert outbox.put(message(5, "critical"))
+    assert topics(outbox) == ["t/3", "t/4", "t/5"]
+    assert outbox.statistics().dropped == {"full": 3}
+
+
+def test_what_comes_is_dropped_where_all_else_matters_more() -> None:
+    outbox = MemoryOutbox(max_messages=2)
+    outbox.put(message(0, "critical"))
+    outbox.put(message(1, "normal"))
+    assert not outbox.put(message(2, "bulk"))
+    assert topics(outbox) == ["t/0", "t/1"]
+
+
+def test_bytes_are_bounded_too() -> None:
+    outbox = MemoryOutbox(max_bytes=10_000, max_message_bytes=4_000)
+    for n in range(5):
+        outbox.put(message(n, size=3_000))
+    assert outbox.statistics().waiting_bytes <= 10_000
+    assert topics(outbox) == ["t/2", "t/3", "t/4"]
+
+
+def test_a_message_that_is_too_large_is_dropped_at_once() -> None:
+    outbox = MemoryOutbox(max_message_bytes=100)
+    assert not outbox.put(message(0, size=101))
+    assert outbox.put(message(1, size=100))
+    assert outbox.statistics().dropped == {"too_large": 1}
+
+
+def test_an_outbox_without_room_for_one_message_is_refused() -> None:
+    with pytest.raises(ValueError, match="room"):
+        MemoryOutbox(max_bytes=100, max_message_bytes=100)
+
+
+def test_what_did_not_settle_waits_again_before_all_others_with_its_number() -> None:
+    outbox = MemoryOutbox()
+    for n in range(4):
+        outbox.put(message(n))
+    taken = outbox.take(3)
+    outbox.settle(taken[1].number)
+    outbox.give_back()
+    again = outbox.take(10)
+    assert [e.number for e in again[:2]] == [taken[0].number, taken[2].number]
+    assert [e.message.topic for e in again] == ["t/0", "t/2", "t/3"]
+
+
+def test_a_closed_outbox_counts_what_it_lets_go() -> None:
+    outbox = MemoryOutbox()
+    for n in range(3):
+        outbox.put(message(n))
+    outbox.take(1)
+    assert outbox.close() == 3
+    assert not outbox.put(message(4))
+    assert outbox.take(5) == []
+    assert outbox.statistics() == OutboxStatistics(4, 0, {"stopped": 4}, 0, 0, 0)
+
+
+def test_settling_twice_or_something_unknown_changes_nothing() -> None:
+    outbox = MemoryOutbox()
+    outbox.put(message(0))
+    (entry,) = outbox.take(1)
+    for number in (entry.number, entry.number, 99, 0):
+        outbox.settle(number)
+        outbox.refuse(number)
+    statistics = outbox.statistics()
+    assert (statistics.settled, statistics.dropped) == (1, {})
+
+
+Step = Literal["put", "take", "settle", "refuse", "give_back", "close"]
+steps = st.tuples(
+    st.sampled_from(("put", "put", "put", "take", "settle", "refuse", "give_back")),
+    st.sampled_from(PRIORITIES),
+    st.integers(0, 400),
+)
+
+
+@given(st.lists(steps, max_size=60), st.booleans())
+def test_every_message_is_in_one_place(
+    script: list[tuple[Step, Priority, int]], close: bool
+) -> None:
+    """Offered = settled + dropped + waiting + in flight, whatever happens, within the bounds."""
+    outbox = MemoryOutbox(max_messages=5, max_bytes=2_000, max_message_bytes=300)
+    in_flight: list[int] = []
+    last_put: dict[Priority, int] = dict.fromkeys(PRIORITIES, 0)
+    for offered, (step, priority, amount) in enumerate(script):
+        if step == "put":
+            outbox.put(Message(str(offered), b"x" * amount, 0, priority))
+            assert outbox.statistics().waiting <= 5
+            assert outbox.statistics().waiting_bytes <= 2_000
+        elif step == "take":
+            taken = outbox.take(amount % 4)
+            in_flight += [entry.number for entry in taken]
+            for entry in taken:
+                assert entry.number > last_put[entry.message.priority]
+                last_put[entry.message.priority] = entry.number
+        elif step == "give_back":
+            outbox.give_back()
+            in_flight.clear()
+            last_put = dict.fromkeys(PRIORITIES, 0)
+        elif in_flight:
+            number = in_flight.pop(amount % len(in_flight))
+            (outbox.settle if step == "settle" else outbox.refuse)(number)
+        check_sum(outbox.statistics())
+        assert outbox.statistics().in_flight == len(in_flight)
+    if close:
+        outbox.close()
+        check_sum(outbox.statistics())
+        assert outbox.statistics().waiting == 0
+
+
+def check_sum(s: OutboxStatistics) -> None:
+    assert s.offered == s.settled + sum(s.dropped.values()) + s.waiting + s.in_flight
+    assert (s.waiting_bytes == 0) == (s.waiting == 0)
