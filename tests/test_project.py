@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from edgeapp.plan.builtins import BUILTINS
+from edgeapp.plan.discover import Registry
+
 HEAVY = ("cv2", "numpy", "onnxruntime")
 
 
@@ -83,3 +86,24 @@ def test_nothing_large_is_committed(repo: Path) -> None:
     large = [file for file in files if file.is_file() and file.stat().st_size > 1_000_000]
     assert files
     assert not large
+
+
+def test_every_option_is_described() -> None:
+    """Every option of every built-in tells users what it is; every built-in, what it does."""
+    registry = Registry()
+    plugins = [registry.find(kind, name) for kind, name in BUILTINS]
+    silent = [
+        f"{plugin.name}.{name}"
+        for plugin in plugins
+        for name, field in plugin.options.model_fields.items()
+        if not field.description
+    ]
+    assert not silent
+    assert not [plugin.name for plugin in plugins if not plugin.summary.endswith(".")]
+
+
+def test_every_built_in_is_documented(repo: Path) -> None:
+    """docs/architecture.md names every plugin that comes along."""
+    words = set(re.findall(r"\w+", (repo / "docs/architecture.md").read_text(encoding="utf-8")))
+    missing = {name for _, name in BUILTINS} - words
+    assert not missing
