@@ -14,12 +14,13 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from edgeapp.config.words import Schema, at_path, describe, schema_of
+from edgeapp.document.scalars import resolve
 from edgeapp.document.tree import Listing, Node, Scalar, Table, plain, shortened
 from edgeapp.document.words import did_you_mean
 from edgeapp.errors import Complaint, Place
 
 Model = TypeVar("Model", bound=BaseModel)
-Path = tuple[str | int, ...]
+Steps = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def validate(
         problem = f"{subject.owner} failed while checking its options: {said}"
         found.append(Complaint(subject.home, problem, remedy))
         return None
-    groups: dict[Path, _Group] = {}
+    groups: dict[Steps, _Group] = {}
     for detail in details:
         at_key = detail["type"] in {"missing", "extra_forbidden"}
         path, node, place = _locate(table, detail["loc"], subject.home, at_key=at_key)
@@ -107,7 +108,7 @@ def _is_converted(error: ErrorDetails, table: Table) -> bool:
     return error["type"] in {"int_type", "float_type"} and isinstance(node.value, bool | str)
 
 
-def _locate(table: Table, loc: Path, home: Place, *, at_key: bool) -> tuple[Path, Node, Place]:
+def _locate(table: Table, loc: Steps, home: Place, *, at_key: bool) -> tuple[Steps, Node, Place]:
     """Where a pydantic location is in the file; the deepest node that exists.
 
     Pydantic's locations also name branches of unions; those are passed over. The last part of a
@@ -132,7 +133,7 @@ def _locate(table: Table, loc: Path, home: Place, *, at_key: bool) -> tuple[Path
     return tuple(path), node, key_place if of_key else place
 
 
-def _complaint(path: Path, group: _Group, subject: Subject, schema: Schema) -> Complaint:
+def _complaint(path: Steps, group: _Group, subject: Subject, schema: Schema) -> Complaint:
     kinds = {error["type"] for error in group.errors}
     if "extra_forbidden" in kinds:
         return _unknown(path, group.place, subject, schema)
@@ -146,6 +147,9 @@ def _complaint(path: Path, group: _Group, subject: Subject, schema: Schema) -> C
             return Complaint(group.place, f"{label}{name}{said}")
     at = at_path(schema, path)
     wanted = describe(at, schema)
+    if group.errors[0]["loc"][-1:] == ("[key]",):
+        problem = f"{label}'{path[-1]}' cannot be a key of {_name(path[:-1])}"
+        return Complaint(group.place, problem, group.errors[0]["msg"])
     if not wanted:
         return Complaint(group.place, f"{label}{_name(path)}: {group.errors[0]['msg']}")
     secret = at.get("format") == "secret"
@@ -153,7 +157,7 @@ def _complaint(path: Path, group: _Group, subject: Subject, schema: Schema) -> C
     return Complaint(group.place, problem, _remedy(group.node, at))
 
 
-def _unknown(path: Path, place: Place, subject: Subject, schema: Schema) -> Complaint:
+def _unknown(path: Steps, place: Place, subject: Subject, schema: Schema) -> Complaint:
     key = str(path[-1])
     known = at_path(schema, path[:-1]).get("properties", {})
     owner, also = subject.owner, subject.also
@@ -163,7 +167,7 @@ def _unknown(path: Path, place: Place, subject: Subject, schema: Schema) -> Comp
     return Complaint(place, f"{owner} has no option '{key}'", remedy)
 
 
-def _missing(path: Path, place: Place, subject: Subject, schema: Schema) -> Complaint:
+def _missing(path: Steps, place: Place, subject: Subject, schema: Schema) -> Complaint:
     at = at_path(schema, path)
     key = str(path[-1])
     wanted = describe(at, schema)
@@ -173,7 +177,7 @@ def _missing(path: Path, place: Place, subject: Subject, schema: Schema) -> Comp
     return Complaint(place, f"{owner} needs the option '{key}'", f"{remedy}. {meaning}".strip())
 
 
-def _name(path: Path) -> str:
+def _name(path: Steps) -> str:
     """An option as people call it: "size", "item 2 of size", "tls.ca"."""
     name = ""
     for part in path:
@@ -208,6 +212,8 @@ def _remedy(node: Node, schema: Schema) -> str:
         return near.partition("? ")[0] + "?" if near.startswith("did") else ""
     if node.value is not None and not isinstance(node.value, str) and _is_text(schema):
         return f'put it in quotes: "{text}"'
+    if isinstance(node.value, str) and isinstance(resolve(node.text), float | int):
+        return "remove the quotes"
     return ""
 
 
