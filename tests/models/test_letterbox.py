@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeapp.api import View
+from edgeapp.core.fit import Fit, Placement
 from edgeapp.core.opencv import cv2
-from edgeapp.models.letterbox import Color, Fit, Letterbox, Placement
+from edgeapp.models.letterbox import Color, Letterbox
 
 sizes = st.tuples(st.integers(1, 4000), st.integers(1, 4000))
 fractions = st.floats(0, 1)

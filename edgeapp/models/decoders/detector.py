@@ -18,10 +18,11 @@ from edgeapp.api import (
     View,
     model,
 )
+from edgeapp.core.fit import Fit, Placement
 from edgeapp.models.decoders.detector_labels import COCO
 from edgeapp.models.decoders.detector_layouts import Layout, LayoutName, layout_of, within_reason
 from edgeapp.models.decoders.detector_overlap import best_of_overlapping
-from edgeapp.models.letterbox import Color, Fit, Letterbox, Placement
+from edgeapp.models.letterbox import Color, Letterbox
 
 
 class DetectorOptions(Options):

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeapp.api import Tensors, TensorSpec, TensorSpecs
-from edgeapp.models.letterbox import Color, Placement
+from edgeapp.core.fit import Placement
+from edgeapp.models.letterbox import Color
 
 LayoutName = Literal["yolox", "yolov8", "boxes"]
 STRIDES = (8, 16, 32)
