@@ -51,7 +51,7 @@ COMMANDS = {
     ),
     "plugins": _Command(
         "edgeapp.cli.plugins:app",
-        "",
+        "Show the plugins that pipelines can use, or one of them with its options.",
         "plugins info camera",
     ),
     "schema": _Command(
@@ -92,16 +92,16 @@ def build_app() -> App:
         suppress_keyboard_interrupt=False,
     )
     for name, command in COMMANDS.items():
-        if command.help:
-            app.command(
-                command.where,
-                name=name,
-                help=command.help,
-                usage=f"Usage: edgeapp {name} [OPTIONS] {command.takes}".rstrip(),
-                help_epilogue=_epilogue(f"{called} {command.example}"),
-            )
-        else:
-            app.command(command.where, name=name)
+        if name == "plugins":  # a group of commands, with settings of its own
+            app.command(command.where, name=name, help=command.help)
+            continue
+        app.command(
+            command.where,
+            name=name,
+            help=command.help,
+            usage=f"Usage: edgeapp {name} [OPTIONS] {command.takes}".rstrip(),
+            help_epilogue=_epilogue(f"{called} {command.example}"),
+        )
     return app
 
 

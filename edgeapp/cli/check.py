@@ -1,0 +1,93 @@
+"""`edgeapp check`: every mistake in pipeline files, or one line that says what each will do."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from edgeapp.cli import exits
+from edgeapp.cli.arguments import Device, Files, Flag, Sets, existing
+
+if TYPE_CHECKING:
+    from edgeapp.errors import Complaint
+    from edgeapp.plan.graph import Plan
+
+
+def check(
+    *files: Files,
+    sets: Sets = (),
+    device: Device = None,
+    json: Flag = False,
+    models: Annotated[bool, Parameter(negative="--no-models", show_default=False)] = True,
+) -> int:
+    """Check pipeline files.
+
+    Args:
+        files: Pipeline files, checked as if they were to run together.
+        sets: Change an option first, such as belt.rate_hz=30. Can be given several times.
+        device: The device file; it is checked, too.
+        json: Print one JSON object: the pipelines, or the mistakes with their places.
+        models: Whether to open model files and see whether they fit.
+    """
+    chosen = existing(files)
+    from edgeapp.config.device import read_device
+    from edgeapp.errors import ConfigError
+    from edgeapp.plan.load import load
+
+    try:
+        plans = load(chosen, sets=sets, device=read_device(device), open_models=models)
+    except ConfigError as error:
+        if not json:
+            raise
+        _print_json({"ok": False, "mistakes": [_facts(c) for c in error.complaints]})
+        return exits.CONFIG
+    if json:
+        _print_json({"ok": True, "pipelines": [_plan_facts(plan) for plan in plans]})
+    else:
+        for plan in plans:
+            print(_sentence(plan))
+    return exits.OK
+
+
+def _sentence(plan: "Plan") -> str:
+    from edgeapp.cli.words import plural
+
+    said = f"ok: {plan.name}: {plural(len(plan.stages), 'stage')}"
+    said += f", reads {', '.join(f'{s.id} ({s.plugin.name})' for s in plan.sources)}"
+    for stage in plan.stages.values():
+        if stage.variants:
+            said += f"; {stage.id}: {', '.join(v.file.name for v in stage.variants)}"
+    return said
+
+
+def _plan_facts(plan: "Plan") -> dict[str, Any]:
+    return {
+        "name": plan.name,
+        "file": str(plan.file),
+        "stages": [
+            {
+                "id": stage.id,
+                "kind": stage.plugin.kind,
+                "plugin": stage.plugin.name,
+                "from": stage.upstream,
+                "models": [str(variant.file) for variant in stage.variants],
+            }
+            for stage in plan.stages.values()
+        ],
+    }
+
+
+def _facts(complaint: "Complaint") -> dict[str, Any]:
+    place = complaint.place
+    return {
+        "file": place.file if place else None,
+        "line": place.line if place else 0,
+        "column": place.column if place else 0,
+        "problem": complaint.problem,
+        "remedy": complaint.remedy,
+    }
+
+
+def _print_json(value: object) -> None:
+    from json import dumps
+
+    print(dumps(value, indent=2))
