@@ -1,0 +1,350 @@
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edgeapp.api import Context, FakeClock, Hop, Options, Packet, Score, Tensors, TensorSpecs, model
+from edgeapp.core.dial import LEASE_S, Dial, Setting
+from edgeapp.core.plugin import Plugin
+from edgeapp.errors import Unavailable
+from edgeapp.models.model import ModelStage
+from edgeapp.models.session import LINGER_S, Pool, Session
+from edgeapp.plan.graph import StagePlan, VariantPlan
+
+MakeModel = Callable[..., Path]
+
+
+class TimesOptions(Options):
+    fault: str = ""
+
+
+@model("times")
+class Times:
+    """Multiply a score by what the model says."""
+
+    def __init__(self, options: TimesOptions, _context: Context) -> None:
+        self._options = options
+
+    def accept(self, inputs: TensorSpecs, outputs: TensorSpecs, /) -> None:
+        if self._options.fault == "refuses":
+            raise ValueError("this decoder wants another model")
+        if self._options.fault == "raises":
+            raise RuntimeError("a bug of the decoder")
+        assert set(inputs) == {"x"}
+        assert set(outputs) == {"y"}
+
+    def feed(self, value: Score, /, *, into: Tensors) -> None:
+        into["x"][:] = value.value
+
+    def decode(self, outputs: Tensors, _feed: None, /) -> Score:
+        return Score(float(outputs["y"][0, 0]))
+
+
+PLUGIN = Plugin(
+    "model", "times", Times, TimesOptions, Score, Score, lambda _: False, True, False, __file__
+)
+
+
+class ListLog:
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, dict[str, object]]] = []
+
+    def bind(self, **_facts: object) -> "ListLog":
+        return self
+
+    def warning(self, event: str, **facts: object) -> None:
+        self.lines.append((event, facts))
+
+    def info(self, event: str, **facts: object) -> None:
+        """Only warnings are looked at."""
+
+    debug = error = info
+
+
+class GatedPool(Pool):
+    """A pool in which some files load only once they are let through."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock)
+        self.gates: dict[str, threading.Event] = {}
+
+    @contextmanager
+    def lease(self, file: Path) -> Iterator[Session]:
+        if gate := self.gates.get(file.name):
+            assert gate.wait(60)
+        with super().lease(file) as session:
+            yield session
+
+
+class Bench:
+    """A model stage with a ladder of multipliers: rung r of a ladder of n gives value x (n - r)."""
+
+    def __init__(self, folder: Path, make_model: MakeModel, **faults: str) -> None:
+        self.clock = FakeClock(1_000_000_000)
+        self.pool = GatedPool(self.clock)
+        self.log = ListLog()
+        self.context = Context(
+            "line", "ask", self.log, self.clock, random.Random(0), folder, threading.Event()
+        )
+        variants = []
+        for rung, (name, fault) in enumerate(faults.items()):
+            file = make_model(f"{name}.onnx", factor=float(len(faults) - rung))
+            if fault == "no model":
+                file.write_bytes(b"no model")
+            options = TimesOptions(fault="" if fault == "no model" else fault)
+            variants.append(VariantPlan(name, file, options))
+        self.plan = StagePlan(
+            "ask", PLUGIN, variants[0].options, "camera", (), variants=tuple(variants)
+        )
+        self.dial = Dial(len(variants), self.clock)
+        self.stage = ModelStage(self.plan, self.context, self.dial, self.pool)
+
+    def ask(self, value: float = 1.0) -> Packet[Score]:
+        earlier = Hop("before", "other", "a", 0)
+        packet = Packet(Score(value), "camera", 1, 7, 2, 123, 456, 5, 3, (earlier,))
+        answer = self.stage.process(packet)
+        assert answer._replace(value=packet.value, trail=packet.trail) == packet
+        assert answer.trail[0] == earlier
+        assert len(answer.trail) == 2
+        hop = answer.trail[1]
+        assert (hop.stage, hop.model) == ("ask", "times")
+        assert answer.value.value == value * (len(self.plan.variants) - hop.rung)
+        assert hop.variant == self.plan.variants[hop.rung].name
+        assert self.dial.actual.rung == hop.rung
+        return answer
+
+    def rung(self) -> int:
+        """The rung that answers now."""
+        return self.ask().trail[1].rung
+
+    def settle(self) -> int:
+        """Let whatever is being opened open; the rung that answers then."""
+        for _ in range(20):
+            rung = self.rung()
+            if not self.stage._opening:
+                return rung
+            self.stage._opening.thread.join()
+        raise AssertionError("it never settles")
+
+
+@pytest.fixture
+def bench(tmp_path: Path, make_model: MakeModel) -> Callable[..., Bench]:
+    def make(**faults: str) -> Bench:
+        return Bench(tmp_path, make_model, **faults)
+
+    return make
+
+
+def test_it_answers_with_the_best_variant_and_says_so(bench: Callable[..., Bench]) -> None:
+    b = bench(large="", small="")
+    with b.stage:
+        assert b.dial.actual == Setting(0)
+        answer = b.ask(21.0)
+        assert answer.value == Score(42.0)
+        assert answer.trail[1] == Hop("ask", "times", "large", 0)
+
+
+def test_a_step_down_takes_effect_with_the_very_next_packet(bench: Callable[..., Bench]) -> None:
+    """The next rung down is kept open, so nothing has to be loaded first."""
+    b = bench(large="", medium="", small="")
+    with b.stage:
+        assert b.settle() == 0
+        b.pool.gates["medium.onnx"] = threading.Event()
+        b.dial.want(Setting(1, 3))
+        assert b.rung() == 1
+        assert b.dial.actual == Setting(1, 3)
+
+
+def test_while_a_rung_loads_the_old_one_answers(bench: Callable[..., Bench]) -> None:
+    b = bench(large="", medium="", small="")
+    gate = b.pool.gates["small.onnx"] = threading.Event()
+    with b.stage:
+        assert b.settle() == 0
+        b.dial.want(Setting(2))
+        assert [b.rung() for _ in range(5)] == [0] * 5
+        gate.set()
+        assert b.settle() == 2
+
+
+def test_it_steps_back_up(bench: Callable[..., Bench]) -> None:
+    b = bench(large="", medium="", small="")
+    with b.stage:
+        for rung in (2, 1, 0, 2, 0):
+            b.dial.want(Setting(rung))
+            assert b.settle() == rung
+
+
+def test_a_governor_that_stalls_leaves_the_floor(bench: Callable[..., Bench]) -> None:
+    b = bench(large="", medium="", small="")
+    with b.stage:
+        b.dial.want(Setting(0))
+        assert b.settle() == 0
+        b.clock.advance(LEASE_S)
+        assert b.settle() == 2
+
+
+def test_it_starts_where_the_dial_says(bench: Callable[..., Bench]) -> None:
+    b = bench(large="", small="")
+    b.dial.want(Setting(1))
+    with b.stage:
+        assert b.dial.actual == Setting(1)
+        assert b.rung() == 1
+
+
+def test_only_the_rung_in_use_and_the_next_one_down_stay_open(
+    bench: Callable[..., Bench],
+) -> None:
+    b = bench(a="", b="", c="", d="")
+    with b.stage:
+        for wanted, expected in ((0, {0, 1}), (2, {2, 3}), (3, {3}), (1, {1, 2})):
+            b.dial.want(Setting(wanted))
+            b.settle()
+            assert b.stage._open.keys() == expected
+            b.clock.advance(LINGER_S)
+            b.dial.want(Setting(wanted))
+            b.pool.sweep()
+            assert len(b.pool) == len(expected)
+
+
+@pytest.mark.parametrize("fault", ["no model", "refuses", "raises"])
+def test_a_rung_that_cannot_be_used_is_struck_once_and_the_old_one_answers(
+    fault: str, bench: Callable[..., Bench]
+) -> None:
+    b = bench(large="", small=fault)
+    with b.stage:
+        b.dial.want(Setting(1))
+        assert b.settle() == 0
+        for _ in range(3):
+            b.dial.want(Setting(0))
+            b.settle()
+            b.dial.want(Setting(1))
+            assert b.settle() == 0
+        assert b.dial.struck == {1}
+        assert b.dial.actual == Setting(0)
+    [(event, facts)] = b.log.lines
+    assert event == "variant cannot be used"
+    assert (facts["variant"], facts["rung"]) == ("small", 1)
+    assert {
+        "no model": "'small.onnx' is not an ONNX model",
+        "refuses": "this decoder wants another model",
+        "raises": "RuntimeError('a bug of the decoder')",
+    }[fault] in str(facts["problem"])
+
+
+def test_a_struck_rung_is_passed_over_on_the_way_down(bench: Callable[..., Bench]) -> None:
+    b = bench(large="", medium="no model", small="")
+    with b.stage:
+        assert b.settle() == 0
+        assert b.dial.struck == {1}
+        b.pool.gates["small.onnx"] = threading.Event()
+        b.dial.want(Setting(1))
+        assert b.rung() == 2, "the rung after the struck one was open already"
+
+
+def test_without_its_first_rung_it_starts_on_the_next(bench: Callable[..., Bench]) -> None:
+    b = bench(large="no model", medium="refuses", small="")
+    with b.stage:
+        assert b.dial.struck == {0, 1}
+        assert b.dial.actual == Setting(2)
+        assert b.settle() == 2
+    assert [facts["variant"] for _, facts in b.log.lines] == ["large", "medium"]
+
+
+def test_without_the_wanted_rung_and_those_below_it_starts_above(
+    bench: Callable[..., Bench],
+) -> None:
+    b = bench(large="", medium="", small="no model")
+    b.dial.want(Setting(2))
+    with b.stage:
+        assert b.settle() == 1
+
+
+def test_without_any_rung_it_is_unavailable_and_says_why(bench: Callable[..., Bench]) -> None:
+    b = bench(large="no model", small="refuses")
+    with pytest.raises(Unavailable, match=r"'large\.onnx' is not.*; this decoder wants"), b.stage:
+        pass
+    assert len(b.pool) == 1, "nothing but what lingers"
+    b.clock.advance(LINGER_S)
+    b.pool.sweep()
+    assert len(b.pool) == 0
+
+
+def test_a_repaired_file_is_used_once_the_stage_is_rebuilt(
+    bench: Callable[..., Bench], make_model: MakeModel
+) -> None:
+    b = bench(large="no model", small="")
+    with b.stage:
+        assert b.settle() == 1
+    make_model("large.onnx", factor=2.0)
+    b.stage = ModelStage(b.plan, b.context, b.dial, b.pool)
+    with b.stage:
+        assert b.settle() == 0
+        assert b.dial.struck == frozenset()
+
+
+def test_a_bug_in_the_decoder_is_a_fault_at_the_start(bench: Callable[..., Bench]) -> None:
+    b = bench(only="raises")
+    with pytest.raises(RuntimeError, match="a bug"), b.stage:
+        pass
+
+
+def test_closed_it_leaves_no_thread_and_no_lease(bench: Callable[..., Bench]) -> None:
+    """Even when it is closed in the middle of loading."""
+    before = set(threading.enumerate())
+    b = bench(large="", medium="", small="")
+    gate = b.pool.gates["medium.onnx"] = threading.Event()
+    with b.stage:
+        assert b.rung() == 0
+        [helper] = set(threading.enumerate()) - before
+        assert (helper.name, helper.daemon) == ("line/ask/open", True)
+        threading.Timer(0.01, gate.set).start()
+    assert not helper.is_alive()
+    assert len(b.pool) == 2
+    b.clock.advance(LINGER_S)
+    b.pool.sweep()
+    assert len(b.pool) == 0
+
+
+def test_stages_share_the_models_of_one_pool(bench: Callable[..., Bench]) -> None:
+    b = bench(only="")
+    other = ModelStage(b.plan, b.context, Dial(1, b.clock), b.pool)
+    with b.stage, other:
+        assert len(b.pool) == 1
+        assert b.rung() == 0
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    broken=st.lists(st.booleans(), min_size=1, max_size=5).filter(lambda b: not all(b)),
+    wishes=st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=8),
+)
+def test_whatever_is_wanted_every_packet_is_answered_by_the_nearest_usable_rung(
+    broken: list[bool],
+    wishes: list[tuple[int, bool]],
+    tmp_path: Path,
+    make_model: MakeModel,
+) -> None:
+    """Nearest: the rung itself, else the next usable one down, else the next one up."""
+    faults = {f"v{rung}": "no model" if bad else "" for rung, bad in enumerate(broken)}
+    b = Bench(tmp_path, make_model, **faults)
+    usable = [rung for rung, bad in enumerate(broken) if not bad]
+    with b.stage:
+        for wish, patient in wishes:
+            rung = wish % len(broken)
+            b.dial.want(Setting(rung))
+            assert b.rung() in usable
+            if patient:
+                nearest = next((r for r in usable if r >= rung), usable[-1])
+                assert b.settle() == nearest
+    b.clock.advance(LINGER_S)
+    b.pool.sweep()
+    assert len(b.pool) == 0
