@@ -6,6 +6,7 @@ stages:
   light:  {action: led, led: ACT, above: 1.0}
 """
 
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -35,8 +36,8 @@ class Led:
         self._log = context.log
         self._on = False
 
-    # A stage is opened with `with` if it can be: on its own thread, before the first packet.
     def __enter__(self) -> Self:
+        """Start dark. A stage is opened with `with` if it can be, on the thread that uses it."""
         self._switch(on=False)
         return self
 
@@ -46,8 +47,9 @@ class Led:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave the light off."""
-        self._switch(on=False)
+        """Leave the light off, if it is still there."""
+        with suppress(Unavailable):
+            self._switch(on=False)
 
     def act(self, packet: Packet[Score]) -> None:
         """Switch if it has to change. Called at most once for each packet, in order."""

@@ -1,6 +1,7 @@
 """What an option wants, in words for people, from its JSON Schema."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel
@@ -19,6 +20,7 @@ class _Quiet(GenerateJsonSchema):
     }
 
 
+@cache
 def schema_of(model: type[BaseModel]) -> Schema:
     """The JSON Schema of a model; empty where pydantic cannot say."""
     try:

@@ -28,7 +28,7 @@ from yaml.reader import Reader
 from yaml.scanner import Scanner
 
 from edgeapp.document.scalars import resolve
-from edgeapp.document.syntax import explain
+from edgeapp.document.syntax import explain, is_before
 from edgeapp.document.tree import Entry, Listing, Node, Scalar, Table
 from edgeapp.errors import Complaint, ConfigError, Place
 
@@ -106,7 +106,8 @@ def read(data: bytes, file: str) -> Node:
         for event in _Events(text):
             builder.take(event)
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        marks = [error.problem_mark, error.context_mark]
+        mark = next(filter(None, reversed(marks) if is_before(error) else marks), None)
         place = builder.place(mark, mark)
         builder.complaints.append(Complaint(place, *explain(error)))
     except (ValueError, OverflowError, IndexError):

@@ -56,6 +56,11 @@ _EXPLANATIONS: tuple[tuple[str, str, str], ...] = (
 )
 
 
+def is_before(error: MarkedYAMLError) -> bool:
+    """Whether the mistake stands where the parser began, not where it noticed."""
+    return "could not find expected ':'" in (error.problem or "")
+
+
 def explain(error: MarkedYAMLError) -> tuple[str, str]:
     """Problem and remedy for an error of the parser."""
     said = error.problem or error.context or "something is wrong"
