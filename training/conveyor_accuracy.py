@@ -166,6 +166,11 @@ def _context() -> Context:
 class _Silent:
     """A log that keeps nothing."""
 
+    def bind(self, **facts: object) -> "_Silent":
+        """Itself."""
+        del facts
+        return self
+
     def debug(self, event: str, **facts: object) -> None:
         """Nothing."""
 

@@ -15,6 +15,7 @@ from edgeapp.errors import Unavailable
 from edgeapp.models.model import ModelStage
 from edgeapp.models.session import LINGER_S, Pool, Session
 from edgeapp.plan.graph import StagePlan, VariantPlan
+from edgeapp.testing.stage import LogBook
 
 MakeModel = Callable[..., Path]
 
@@ -50,22 +51,6 @@ PLUGIN = Plugin(
 )
 
 
-class ListLog:
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, dict[str, object]]] = []
-
-    def bind(self, **_facts: object) -> "ListLog":
-        return self
-
-    def warning(self, event: str, **facts: object) -> None:
-        self.lines.append((event, facts))
-
-    def info(self, event: str, **facts: object) -> None:
-        """Only warnings are looked at."""
-
-    debug = error = info
-
-
 class GatedPool(Pool):
     """A pool in which some files load only once they are let through."""
 
@@ -87,7 +72,7 @@ class Bench:
     def __init__(self, folder: Path, make_model: MakeModel, **faults: str) -> None:
         self.clock = FakeClock(1_000_000_000)
         self.pool = GatedPool(self.clock)
-        self.log = ListLog()
+        self.log = LogBook()
         self.context = Context(
             "line", "ask", self.log, self.clock, random.Random(0), folder, threading.Event()
         )
@@ -121,6 +106,9 @@ class Bench:
     def rung(self) -> int:
         """The rung that answers now."""
         return self.ask().trail[1].rung
+
+    def warnings(self) -> list[tuple[str, dict[str, object]]]:
+        return [(event, facts) for level, event, facts in self.log.events if level == "warning"]
 
     def settle(self) -> int:
         """Let whatever is being opened open; the rung that answers then."""
@@ -226,7 +214,7 @@ def test_a_rung_that_cannot_be_used_is_struck_once_and_the_old_one_answers(
             assert b.settle() == 0
         assert b.dial.struck == {1}
         assert b.dial.actual == Setting(0)
-    [(event, facts)] = b.log.lines
+    [(event, facts)] = b.warnings()
     assert event == "variant cannot be used"
     assert (facts["variant"], facts["rung"]) == ("small", 1)
     assert {
@@ -252,7 +240,7 @@ def test_without_its_first_rung_it_starts_on_the_next(bench: Callable[..., Bench
         assert b.dial.struck == {0, 1}
         assert b.dial.actual == Setting(2)
         assert b.settle() == 2
-    assert [facts["variant"] for _, facts in b.log.lines] == ["large", "medium"]
+    assert [facts["variant"] for _, facts in b.warnings()] == ["large", "medium"]
 
 
 def test_without_the_wanted_rung_and_those_below_it_starts_above(
