@@ -89,9 +89,9 @@ def moved(node: Node, place: Place) -> Node:
 def kind_of(node: Node) -> str:
     """What a node is, in words for people."""
     if isinstance(node, Listing):
-        return "a list"
+        return "a list" if node.items else "an empty list"
     if isinstance(node, Table):
-        return "a group of keys"
+        return "a group of keys" if node.entries else "an empty group of keys"
     if node.value is None:
         return "empty"
     if isinstance(node.value, bool):
