@@ -5,17 +5,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from math import isfinite
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 
 from edgeapp.sources.vibration_readers import (
+    LARGEST,
     Block,
     Channels,
     Reader,
     Recording,
+    as_float32,
     choose,
     finite,
     numbered,
@@ -153,7 +154,7 @@ class CsvReader:
             except ValueError:
                 pass
             else:
-                block = finite(np.ascontiguousarray(table.T, dtype=np.float32), 1)
+                block = finite(as_float32(table.T), 1)
                 if table.shape[0] == len(lines) and block.samples is not None:
                     return block
         return Block(len(lines), None, self._problem(numbered_lines))
@@ -169,6 +170,6 @@ class CsvReader:
                 return f"line {number} has {len(cells)} columns instead of {dialect.columns}"
             for column in self._chosen:
                 value = dialect.number(cells[column])
-                if value is None or not isfinite(np.float32(value)):
+                if value is None or not abs(value) <= LARGEST:
                     return f"line {number} has {cells[column]!r} in column {column + 1}"
         return f"lines {numbered_lines[0][0]} to {numbered_lines[-1][0]} do not parse"

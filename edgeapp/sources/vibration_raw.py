@@ -16,6 +16,7 @@ from edgeapp.sources.vibration_readers import (
     Channels,
     Reader,
     Recording,
+    as_float32,
     choose,
     finite,
     numbered,
@@ -88,8 +89,8 @@ def _open(layout: Layout, chosen: tuple[int, ...]) -> Iterator[Reader]:
 def _decode_as(dtype: np.dtype[np.generic], full_scale: float, data: bytes) -> NDArray[np.float32]:
     numbers = np.frombuffer(data, dtype)
     if full_scale == 1:
-        return numbers.astype(np.float32)
-    return (numbers / full_scale).astype(np.float32)
+        return as_float32(numbers)
+    return as_float32(numbers / full_scale)
 
 
 def _decode_u8(data: bytes) -> NDArray[np.float32]:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
 
+LARGEST = float(np.finfo(np.float32).max)
+
 Channels = tuple[str, ...] | dict[str, str | int] | None
 """As in the options: names, or name -> column (its name in the header, or 1, 2, ...)."""
 
@@ -83,11 +85,14 @@ def choose(
     return tuple(channels), tuple(chosen)
 
 
-def finite(samples: Samples, first: int) -> Block:
-    """A block of these samples, unusable if one is NaN or infinite. `first`: number of the first.
+def as_float32(numbers: NDArray[np.generic]) -> Samples:
+    """A contiguous copy; what is too large for float32 becomes infinite, without a warning."""
+    with np.errstate(over="ignore"):
+        return np.array(numbers, dtype=np.float32, order="C")
 
-    Overflow beyond float32 makes infinity, and so is found too.
-    """
+
+def finite(samples: Samples, first: int) -> Block:
+    """A block of these samples, unusable if one is NaN or infinite. `first`: number of the first."""
     good = np.isfinite(samples)
     if good.all():
         return Block(samples.shape[1], samples)
