@@ -15,7 +15,7 @@ def result(value: object) -> str:
         return _detections(value)
     if isinstance(value, Score):
         if not value.ready:
-            return f"learning {value.progress:.0%}"
+            return f"learning {100 * value.progress:.0f} %"
         return f"score {value.value:.2f}, {'normal' if value.value < 1 else 'unusual'}"
     if isinstance(value, Features):
         named = zip(value.names[:_NAMED], value.values[:_NAMED], strict=True)
