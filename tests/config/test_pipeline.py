@@ -51,7 +51,24 @@ def test_a_plugin_gets_the_keys_that_are_not_the_frameworks() -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["from", "when_full", "depth", "lane", "hang_s", "variants", "bundle", "deadline_ms", "timeout_s", "class", "every_s", "source", "transform", "model", "action", "output"],
+    [
+        "from",
+        "when_full",
+        "depth",
+        "lane",
+        "hang_s",
+        "variants",
+        "bundle",
+        "deadline_ms",
+        "timeout_s",
+        "class",
+        "every_s",
+        "source",
+        "transform",
+        "model",
+        "action",
+        "output",
+    ],
 )
 def test_framework_keys_are_reserved(key: str) -> None:
     assert key in RESERVED

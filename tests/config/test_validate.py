@@ -1,10 +1,8 @@
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import AfterValidator, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from edgeapp.config.validate import Subject, validate
 from edgeapp.core.plugin import Options
@@ -33,7 +31,7 @@ class Sample(Options):
     size: tuple[int, int] = (1, 1)
     mode: Literal["fast", "real_time"] = "fast"
     labels: tuple[str, ...] = ()
-    names: Mapping[int, str] = MappingProxyType({})
+    names: dict[int, str] = Field(default_factory=dict)
     file: Path | None = None
     password: Secret | None = None
     tls: Inner | None = None
@@ -161,8 +159,6 @@ def test_what_should_have_been_a_reference_to_a_secret_is_not_repeated() -> None
 
 
 def test_a_missing_option_points_at_the_stage_and_says_what_it_is_for() -> None:
-    from edgeapp.api import Field
-
     class Needs(Options):
         length_s: float = Field(gt=0, description="Length of a window.")
 
