@@ -8,8 +8,9 @@ from edgeapp.core.clock import ns
 from edgeapp.sources._camera_options import CameraOptions
 from edgeapp.sources._pace import RateLimit
 
+_PATIENCE_AT_OPENING = 0.95
 _PATIENCE = {"rtsp": 0.46, "rtsps": 0.46, "http": 0.92, "https": 0.92}
-"""Limit of one network wait, as a part of `silence_s`. FFmpeg's RTSP reader starts a second wait
+"""Limits of opening and of one network wait, as parts of `silence_s`. FFmpeg's RTSP reader starts a second wait
 after the first one was interrupted, so each gets just under half; a stream that comes back in
 time survives."""
 
@@ -29,7 +30,10 @@ def read(options: CameraOptions, context: Context, emit: Emit[Image]) -> None:
         container = av.open(
             _private(options),
             options={"rtsp_transport": options.transport, "flags": "low_delay"},
-            timeout=(options.silence_s, options.silence_s * _PATIENCE[_scheme(options.device)]),
+            timeout=(
+                options.silence_s * _PATIENCE_AT_OPENING,
+                options.silence_s * _PATIENCE[_scheme(options.device)],
+            ),
         )
     except (av.error.ExitError, av.error.TimeoutError, av.error.InvalidDataError):
         # Invalid data is also what an interrupted opening looks like.

@@ -1,8 +1,5 @@
 """Tiny recordings, made on the spot, and a way to run a camera over them."""
 
-import logging
-import random
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,32 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeapp.api import Context, FakeClock, Image, Stopping, Surroundings
+from edgeapp.api import FakeClock, Image, Stopping, Surroundings
 from edgeapp.core.opencv import cv2
 from edgeapp.sources._camera_options import CameraOptions
 from edgeapp.sources.camera import Camera
-
-
-class ListLog:
-    """Keeps what was logged: (level, event, facts)."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[int, str, dict[str, object]]] = []
-
-    def bind(self, **_facts: object) -> "ListLog":
-        return self
-
-    def debug(self, event: str, **facts: object) -> None:
-        self.lines.append((logging.DEBUG, event, facts))
-
-    def info(self, event: str, **facts: object) -> None:
-        self.lines.append((logging.INFO, event, facts))
-
-    def warning(self, event: str, **facts: object) -> None:
-        self.lines.append((logging.WARNING, event, facts))
-
-    def error(self, event: str, **facts: object) -> None:
-        self.lines.append((logging.ERROR, event, facts))
+from edgeapp.testing.stage import LogBook
+from edgeapp.testing.stage import context as stage_context
 
 
 @dataclass
@@ -54,7 +31,7 @@ class Run:
     """What one run of a camera gave."""
 
     shots: list[Shot] = field(default_factory=list)
-    log: ListLog = field(default_factory=ListLog)
+    log: LogBook = field(default_factory=LogBook)
     clock: FakeClock = field(default_factory=lambda: FakeClock(5_000_000_000))
 
     @property
@@ -77,15 +54,7 @@ def run_camera(tmp_path: Path) -> RunCamera:
     def run(stop_after: int = 10_000, into: Run | None = None, **options: Any) -> Run:
         result = into or Run()
         checked = CameraOptions.model_validate(options, context=Surroundings(tmp_path, tmp_path))
-        context = Context(
-            "test",
-            "camera",
-            result.log,
-            result.clock,
-            random.Random(1),
-            tmp_path / "state",
-            threading.Event(),
-        )
+        context = stage_context("camera", clock=result.clock, log=result.log)
 
         def emit(
             value: Image, /, *, t_ns: int | None = None, span_ns: int = 0, lost: int = 0

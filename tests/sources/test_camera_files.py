@@ -69,7 +69,7 @@ def test_truncated_video_gives_what_is_there_and_says_what_is_missing(
     (tmp_path / "clip.avi").write_bytes(whole[: len(whole) // 2])
     run = run_camera(device="clip.avi", speed="fast")
     assert 50 < len(run.shots) < 150
-    [(_, event, facts)] = run.log.lines
+    [(_, event, facts)] = run.log.events
     assert "ends early" in event
     assert facts["frames"] == len(run.shots)
     assert facts["announced"] == 200
@@ -78,7 +78,7 @@ def test_truncated_video_gives_what_is_there_and_says_what_is_missing(
 
 def test_complete_video_ends_without_a_word(tmp_path: Path, run_camera: RunCamera) -> None:
     write_video(tmp_path / "clip.avi")
-    assert run_camera(device="clip.avi", speed="fast").log.lines == []
+    assert run_camera(device="clip.avi", speed="fast").log.events == []
 
 
 @pytest.mark.parametrize("content", [b"", os.urandom(50_000), b"RIFF\x00\x00\x00\x00AVI LIST"])
@@ -123,7 +123,7 @@ def test_broken_image_is_logged_once_and_counted_before_the_next(
     run = run_camera(device="*.*", speed="fast", loop=True, stop_after=6)
     assert [shot.lost for shot in run.shots] == [0, 2, 0, 2, 0, 2]
     assert run.times_s == [0.0, 0.3, 0.4, 0.7, 0.8, 1.1]
-    assert [facts["file"] for _, _, facts in run.log.lines] == [
+    assert [facts["file"] for _, _, facts in run.log.events] == [
         str(tmp_path / "2.png"),
         str(tmp_path / "3.jpg"),
     ]

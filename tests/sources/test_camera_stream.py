@@ -1,0 +1,242 @@
+"""A camera on the network: a real RTSP server, frozen and killed; HTTP; passwords."""
+
+import http.server
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgeapp.api import Context, Emit, Image, Stopping, Unavailable
+from edgeapp.core.clock import MonotonicClock
+from edgeapp.core.opencv import cv2
+from edgeapp.sources import _stream
+from edgeapp.sources._camera_options import CameraOptions
+from edgeapp.testing.stage import context
+from tests.servers.rtsp import RtspServer, free_port, skip_without_gstreamer
+
+pytest.importorskip("av", reason="streams need PyAV: pip install 'edgeapp[video]'")
+
+
+class Frames:
+    """An `emit` that calls `then` on its n-th picture, and keeps the last one and all times."""
+
+    def __init__(self, n: int, then: Any) -> None:
+        self.times_ns: list[int] = []
+        self.last: Any = None
+        self._n, self._then = n, then
+
+    def __call__(
+        self, value: Image, /, *, t_ns: int | None = None, span_ns: int = 0, lost: int = 0
+    ) -> None:
+        assert t_ns is not None
+        assert span_ns == lost == 0
+        self.times_ns.append(t_ns)
+        self.last = value.pixels
+        if len(self.times_ns) == self._n:
+            self._then()
+
+
+def stop() -> None:
+    raise Stopping
+
+
+def nothing() -> None:
+    """Let it go on."""
+
+
+def read(url: str, emit: Emit[Image], **options: Any) -> None:
+    checked = CameraOptions.model_validate({"device": url, **options})
+    surroundings: Context = context("camera", clock=MonotonicClock())
+    _stream.read(checked, surroundings, emit)
+
+
+@pytest.fixture
+def clip(data_dir: Path) -> Path:
+    """A clip that the server plays, 640 x 360."""
+    skip_without_gstreamer()
+    return data_dir / "video" / "bottle-detection.mp4"
+
+
+@pytest.mark.slow
+def test_rtsp_pictures_arrive_with_rising_times(clip: Path) -> None:
+    with RtspServer(clip) as server:
+        frames = Frames(30, stop)
+        with pytest.raises(Stopping):
+            read(server.url, frames)
+    assert frames.last.shape == (360, 640, 3)
+    assert frames.last.mean() > 10, "not a black picture"
+    assert frames.times_ns == sorted(frames.times_ns)
+
+
+@pytest.mark.slow
+def test_rtsp_rate_is_limited(clip: Path) -> None:
+    with RtspServer(clip) as server:
+        frames = Frames(6, stop)
+        with pytest.raises(Stopping):
+            read(server.url, frames, rate_hz=5)
+    # The first pictures may come in a rush, being those that were probed.
+    steps = np.diff(frames.times_ns[1:]) / 1e9
+    assert steps.min() > 0.1
+
+
+@pytest.mark.slow
+def test_frozen_camera_is_unavailable_within_its_silence(clip: Path) -> None:
+    """The connection stays open and nothing comes: that ends in Unavailable, not in waiting."""
+    frozen_at: list[float] = []
+    with RtspServer(clip) as server:
+
+        def freeze() -> None:
+            server.freeze()
+            frozen_at.append(time.monotonic())
+
+        frames = Frames(20, freeze)
+        with pytest.raises(Unavailable, match="sent no picture for 3 s"):
+            read(server.url, frames)
+        print(f"frozen camera noticed after {time.monotonic() - frozen_at[0]:.2f} s")
+        began = time.monotonic()
+        with pytest.raises(Unavailable, match="sent no video within 3 s"):
+            read(server.url, Frames(1, nothing))
+        print(f"frozen camera given up at opening after {time.monotonic() - began:.2f} s")
+        server.thaw()
+        again = Frames(1, stop)
+        with pytest.raises(Stopping):
+            read(server.url, again)
+    assert len(frames.times_ns) >= 20
+
+
+@pytest.mark.slow
+def test_pause_within_the_silence_is_survived(clip: Path) -> None:
+    with RtspServer(clip) as server:
+
+        def pause() -> None:
+            server.freeze()
+            threading.Timer(1.6, server.thaw).start()
+
+        frames = Frames(20, pause)
+        threshold = 60
+
+        def emit(
+            value: Image, /, *, t_ns: int | None = None, span_ns: int = 0, lost: int = 0
+        ) -> None:
+            frames(value, t_ns=t_ns, span_ns=span_ns, lost=lost)
+            if len(frames.times_ns) == threshold:
+                raise Stopping
+
+        with pytest.raises(Stopping):
+            read(server.url, emit)
+    assert np.diff(frames.times_ns).max() > 1e9, "there was a pause"
+
+
+@pytest.mark.slow
+def test_killed_camera_is_unavailable_and_found_again(clip: Path) -> None:
+    with RtspServer(clip) as server:
+        with pytest.raises(Unavailable, match=r"was lost|ended the stream"):
+            read(server.url, Frames(10, server.kill))
+        with pytest.raises(Unavailable, match="refuses connections"):
+            read(server.url, Frames(1, nothing))
+        server.start()
+        with pytest.raises(Stopping):
+            read(server.url, Frames(10, stop))
+
+
+@pytest.mark.slow
+def test_camera_with_a_password(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Special characters are no trouble; a wrong password is told, but not which."""
+    monkeypatch.setenv("CAM_USER", "me")
+    monkeypatch.setenv("CAM_PASSWORD", "p@ss:w/rd")
+    monkeypatch.setenv("CAM_WRONG", "hunter2")
+    with RtspServer(clip, ("me", "p@ss:w/rd")) as server:
+        with pytest.raises(Stopping):
+            read(server.url, Frames(2, stop), username="env:CAM_USER", password="env:CAM_PASSWORD")
+        with pytest.raises(Unavailable, match="check 'username' and 'password'") as refused:
+            read(server.url, Frames(1, stop), username="env:CAM_USER", password="env:CAM_WRONG")
+        assert_hides(refused.value, "hunter2")
+        with pytest.raises(Unavailable, match="has no such stream") as missing:
+            read(
+                server.url.replace("/cam", "/hunter2"),
+                Frames(1, stop),
+                username="env:CAM_USER",
+                password="env:CAM_PASSWORD",
+            )
+        assert_hides(missing.value, "hunter2")
+
+
+def assert_hides(error: BaseException, secret: str) -> None:
+    """Neither the error nor what a traceback would print beneath it holds the secret."""
+    assert secret not in str(error)
+    assert error.__suppress_context__
+    assert error.__cause__ is None
+
+
+def test_nobody_there_is_unavailable_without_noise(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CAM", "hunter2")
+    url = f"rtsp://127.0.0.1:{free_port()}/token-hunter2"
+    with pytest.raises(Unavailable, match="refuses connections") as gone:
+        read(url, Frames(1, nothing), username="env:CAM", password="env:CAM")
+    assert_hides(gone.value, "hunter2")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_missing_pyav_is_said_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "av", None)
+    with pytest.raises(Unavailable, match=r"pip install 'edgeapp\[video\]'"):
+        read("rtsp://cam/", Frames(1, nothing))
+
+
+@contextmanager
+def motion_jpeg(pictures: int, then: threading.Event) -> Iterator[str]:
+    """An HTTP camera that sends so many JPEGs, waits for `then`, and hangs up."""
+    jpeg = cv2.imencode(".jpg", np.full((48, 64, 3), 99, np.uint8))[1].tobytes()
+
+    class Camera(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
+            self.end_headers()
+            for _ in range(pictures):
+                head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+                self.wfile.write(head.encode() + jpeg + b"\r\n")
+            then.wait(20)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Camera)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/video"
+    finally:
+        then.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.slow
+def test_http_motion_jpeg_ends_in_unavailable() -> None:
+    """A camera's stream has no end of its own; when it ends, the camera is gone."""
+    hang_up = threading.Event()
+    hang_up.set()
+    with motion_jpeg(30, hang_up) as url:
+        frames = Frames(31, nothing)
+        with pytest.raises(Unavailable, match=r"was lost|ended the stream"):
+            read(url, frames)
+    assert len(frames.times_ns) in {29, 30}
+    assert frames.last.mean() == pytest.approx(99, abs=2)
+
+
+@pytest.mark.slow
+def test_silent_http_camera_is_unavailable() -> None:
+    with motion_jpeg(30, threading.Event()) as url:
+        began = time.monotonic()
+        with pytest.raises(Unavailable, match=r"sent no picture for 1 s"):
+            read(url, Frames(31, nothing), silence_s=1)
+        print(f"silent HTTP camera noticed after {time.monotonic() - began:.2f} s")
