@@ -78,7 +78,9 @@ def described() -> dict[str, Any]:
 
 def answers(file: Path, seeds: Sequence[int], light: tuple[float, float]) -> Iterator[Answer]:
     """Yield what the model says of PICTURES pictures of each seed."""
-    options = DetectorOptions(layout="yolox", labels=LABELS, min_score=_LOWEST_SCORE)
+    options = DetectorOptions.model_validate(
+        {"layout": "yolox", "labels": LABELS, "min_score": _LOWEST_SCORE}
+    )
     detector = Detector(options, _context())
     with Pool(MonotonicClock()).lease(file) as session:
         detector.accept(session.inputs, session.outputs)

@@ -2,9 +2,9 @@
 
     python training/train_conveyor.py
 
-Writes pipelines/models/conveyor_{256,160,96}.onnx and accuracy.json beside them. All three are
-trained at once on the same pictures, which are drawn as they are needed. Everything is seeded; the
-same machine and versions give the same models. Takes about a quarter of an hour on one core.
+Writes conveyor_{256,160,96}.onnx, conveyor_labels.txt and accuracy.json to pipelines/models. All
+three are trained at once on the same pictures, which are drawn as they are needed. Everything is
+seeded: the same machine and versions give the same models. Takes a quarter of an hour on one core.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from edgeapp.models.letterbox import Letterbox  # noqa: E402
 from edgeapp.sources._conveyor_scene import LABELS, Truth, scene  # noqa: E402
 
 SIZES = (256, 160, 96)
-STEPS, BATCH = 700, 16
+STEPS, BATCH = 600, 16
 PICTURES = 12
 """Taken of each scene before another takes its place."""
 FAULTY = 0.67
@@ -39,7 +39,7 @@ OPSET = 17
 
 LEARNING_RATE, WEIGHT_DECAY = 3e-3, 1e-3
 STRIDES = (8, 16, 32)
-LONGEST = (44.0, 100.0, float("inf"))
+LONGEST = (60.0, 120.0, float("inf"))
 """Each grid learns the bottles up to this long, in pixels of the input."""
 REACH = 1.0
 """Cells whose centre lies this near to a bottle's, in strides, learn it."""
@@ -257,6 +257,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=REPO / "pipelines" / "models")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
+    names = "".join(f"{label}\n" for label in LABELS)
+    (given.folder / "conveyor_labels.txt").write_text(names, encoding="utf-8")
     report = {}
     for size, net in train(given.steps).items():
         file = given.folder / f"conveyor_{size}.onnx"

@@ -28,6 +28,7 @@ _GAP = 0.05  # the least between two bottles; 0.18 more on average
 
 _NOISE_LEVELS = 20
 _DROP = 0.8  # what is left of the light while it drops
+_BLUR = 8  # what is out of focus is drawn this much smaller
 
 Pixels = NDArray[np.uint8]
 
@@ -156,16 +157,18 @@ class _Lamp:
 def _backdrop(random: np.random.Generator, width: int, height: int, cast: Colour) -> Pixels:
     """A hall out of focus, a guard rail, and the frame of the machine."""
     hue = random.uniform((110, 105, 100), (150, 140, 135))
-    fade = np.linspace(1.15, 0.75, height)[:, None, None] * np.ones((1, width, 1))
-    hall = np.ascontiguousarray(fade * hue)
+    wide, high = max(8, width // _BLUR), max(8, height // _BLUR)
+    fade = np.linspace(1.15, 0.75, high, dtype=np.float32)[:, None, None]
+    hall = np.ascontiguousarray(np.broadcast_to(fade * hue, (high, wide, 3)), np.float32)
     for _ in range(14):  # machines, doors and lamps far behind
-        x, y = random.uniform(0, width), random.uniform(0, 0.7 * height)
-        w, h = random.uniform(0.05, 0.3, 2) * height
+        x, y = random.uniform(0, wide), random.uniform(0, 0.7 * high)
+        w, h = random.uniform(0.05, 0.3, 2) * high
         tone = hue * random.uniform(0.45, 1.5) + random.uniform(-20, 20, 3)
         corner = (int(x + w), int(y + 1.6 * h))
         cv2.rectangle(hall, (int(x), int(y)), corner, tone.tolist(), -1)
-    blurred = cv2.GaussianBlur(hall, (0, 0), 0.035 * height)
-    pixels = np.clip(blurred, 0, 255).astype(np.uint8)
+    blurred = cv2.GaussianBlur(hall, (0, 0), 0.035 * high)
+    full = cv2.resize(blurred, (width, height), interpolation=cv2.INTER_CUBIC)
+    pixels = np.clip(full, 0, 255).astype(np.uint8)
     _bar(pixels, 0.655, 0.03, (150, 150, 146))
     _bar(pixels, _BELT[0] - 0.012, 0.012, (60, 60, 62))
     _bar(pixels, _CHAIN[1], 1 - _CHAIN[1], (88, 76, 66))
