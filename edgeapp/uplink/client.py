@@ -78,7 +78,6 @@ class Connector:
             identifier=self._client_id,
             protocol=version,
             clean_session=True if version is _V311 else None,
-            clean_start=True,
             will=aiomqtt.Will(will.topic, will.payload, 1, will.retain) if will else None,
             keepalive=endpoint.keepalive_s,
             timeout=HANDSHAKE_S,
@@ -94,6 +93,8 @@ class Connector:
             code = getattr(code, "value", code)
             if code in _UNSUPPORTED_VERSION:
                 raise _NotUnderstoodError("it refuses this version") from None
+            raise Unavailable(f"broker {endpoint}: {error}") from None
+        except ValueError as error:  # such as a host name that cannot be one
             raise Unavailable(f"broker {endpoint}: {error}") from None
         return connection
 
@@ -129,8 +130,7 @@ class MqttConnection:
         try:
             await self._answered(opening)
         except BaseException:
-            # A thread may still be connecting: whatever comes of it is closed.
-            opening.add_done_callback(self._give_up)
+            self._abandon(opening)
             raise
         paho = self._paho
         paho.on_publish = self._published
@@ -195,16 +195,24 @@ class MqttConnection:
         self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any
     ) -> None:
         self._aiomqtt_on_disconnect(client, userdata, flags, reason, properties)
+        noticed = self._client._disconnected  # noqa: SLF001 - or asyncio says nobody looked at it
+        if noticed.done():
+            noticed.exception()
         self._loop.call_soon_threadsafe(self._lose, str(reason))
 
     def _lose(self, reason: str) -> None:
         if not self.lost.done():
             self.lost.set_result(reason)
 
-    def _give_up(self, opening: "asyncio.Future[aiomqtt.Client]") -> None:
-        if not opening.cancelled():
-            opening.exception()
-        self._paho.disconnect()
+    def _abandon(self, opening: "asyncio.Future[aiomqtt.Client]") -> None:
+        opening.cancel()
+        paho = self._paho
+        paho.on_socket_register_write = paho.on_socket_unregister_write = None
+        if paho.socket() is None:
+            # A thread may still be connecting. The event loop is not to hear of it: it may be gone.
+            paho.on_socket_open = paho.on_socket_close = None
+        else:
+            paho.disconnect()
 
     def _published(
         self, _client: Any, _userdata: Any, mid: int, reason: Any, _properties: Any

@@ -150,17 +150,19 @@ class MqttUplink:
         stopping = asyncio.ensure_future(stop.wait())
         failures = 0
         try:
-            while not stop.is_set():
+            while True:
                 self._settled_one = False
                 problem = await self._connect_and_serve(stopping)
                 if stop.is_set():
-                    break
+                    return
                 failures = 1 if self._settled_one else failures + 1
                 if problem != self._problem:
                     self._log.warning("broker not reached, trying again", problem=problem)
                     self._problem = problem
                 longest_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures - 1, 10))
                 await self._pause(stop, self._chance.uniform(0.0, longest_s))
+                if stop.is_set():
+                    return
         finally:
             stopping.cancel()
             left = self._outbox.close()
@@ -171,6 +173,8 @@ class MqttUplink:
         """One connection from first to last; returns why it ended."""
         connecting = asyncio.ensure_future(self._connect(self._acknowledged))
         await asyncio.wait((connecting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if not connecting.done() and self._outbox.statistics().waiting:
+            await asyncio.wait((connecting,), timeout=DRAIN_S)  # a short run ends before it is up
         if not connecting.done():
             connecting.cancel()
             with contextlib.suppress(asyncio.CancelledError, Unavailable):

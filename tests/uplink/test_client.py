@@ -1,0 +1,324 @@
+"""The uplink with a real broker, seen by an independent client."""
+
+import asyncio
+import gc
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from edgeapp.core.message import Message
+from edgeapp.core.secret import Secret
+from edgeapp.errors import Unavailable
+from edgeapp.uplink import client
+from edgeapp.uplink.client import Connector
+from edgeapp.uplink.connection import Endpoint, Tls
+from edgeapp.uplink.sender import MqttUplink
+from edgeapp.uplink.tap import tap
+from tests.servers.mosquitto import Listener, Mosquitto, wait_until
+from tests.uplink.device_process import make_uplink
+from tests.uplink.parts import ListLog
+
+pytestmark = pytest.mark.slow
+
+STATUS = "edgeapp/dev/status"
+
+
+class Running:
+    """An uplink that runs on an event loop in a thread of its own, as in the application."""
+
+    def __init__(self, port: int, **endpoint: Any) -> None:
+        self.log = ListLog()
+        self.uplink: MqttUplink = make_uplink(Endpoint("127.0.0.1", port, **endpoint), self.log)
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=asyncio.run, args=(self._main(),))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._ready.wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        self._ready.set()
+        await self.uplink.run(self._stop)
+
+    def offer(self, n: int, topic: str = "p/s") -> None:
+        assert self.uplink.offer(Message(topic, b'{"n":%d}' % n, time.monotonic_ns()))
+
+    def wait_for(self, settled: int) -> None:
+        wait_until(
+            lambda: self.uplink.statistics().outbox.settled == settled, f"{settled} are settled"
+        )
+
+
+def connect(connector: Connector) -> Coroutine[Any, Any, client.MqttConnection]:
+    return connector(lambda _packet_id, _refused: None)
+
+
+def test_results_arrive_once_and_in_order(mosquitto: Mosquitto, listener: Listener) -> None:
+    with Running(mosquitto.port) as device:
+        for n in range(500):
+            device.offer(n)
+    got = [json.loads(payload) for payload in listener.payloads("edgeapp/dev/p/s")]
+    assert [message["n"] for message in got] == list(range(500))
+    assert [message["id"] for message in got] == [f"dev/1/{n}" for n in range(1, 501)]
+    assert all(message["age_ms"] >= 0 for message in got)
+
+
+def test_the_status_is_online_then_stopped_and_retained(
+    mosquitto: Mosquitto, listener: Listener, system_program: Callable[[str, str], str]
+) -> None:
+    with Running(mosquitto.port):
+        listener.wait_for(STATUS, "online")
+    listener.wait_for(STATUS, "stopped")
+    program = system_program("mosquitto_sub", "mosquitto-clients")
+    with Listener(program, mosquitto.port, "edgeapp/#", client_id="later") as later:
+        later.wait_for(STATUS, "stopped")
+        assert later.arrivals[0].retained
+
+
+def test_a_device_that_is_killed_is_offline_at_once(
+    mosquitto: Mosquitto, listener: Listener, repo: Path
+) -> None:
+    device = subprocess.Popen(
+        [sys.executable, repo / "tests/uplink/device_process.py", str(mosquitto.port)]
+    )
+    try:
+        wait_until(lambda: len(listener.payloads("edgeapp/dev/p/s")) > 5, "messages arrive")
+    finally:
+        device.send_signal(signal.SIGKILL)
+        device.wait()
+    listener.wait_for(STATUS, "offline")
+    assert listener.payloads(STATUS) == ["online", "offline"]
+
+
+def test_nothing_is_lost_when_the_broker_restarts(mosquitto: Mosquitto, listener: Listener) -> None:
+    """Offered before, while and after it is down: all arrive, in order, with ids of their own."""
+    with Running(mosquitto.port) as device:
+        listener.wait_for(STATUS, "online")
+        n = 0
+        for _ in range(3):
+            for _ in range(400):
+                device.offer(n)
+                n += 1
+            mosquitto.stop()
+            for _ in range(200):
+                device.offer(n)
+                n += 1
+            mosquitto.start()
+            for _ in range(100):
+                device.offer(n)
+                n += 1
+            device.wait_for(n)
+        statistics = device.uplink.statistics()
+    assert statistics.outbox.dropped == {}
+    wait_until(
+        lambda: f'"n":{n - 1}' in "".join(listener.payloads("edgeapp/dev/p/s")[-1:]), "the last"
+    )
+    got = [json.loads(payload) for payload in listener.payloads("edgeapp/dev/p/s")]
+    number_of = {message["id"]: message["n"] for message in got}
+    assert len(number_of) == n
+    first_arrivals = list(dict.fromkeys(message["n"] for message in got))
+    assert first_arrivals == list(range(n))
+    assert len(got) - n <= 3 * 20  # duplicates: at most the window each time
+
+
+def test_it_starts_while_the_broker_is_down(
+    system_program: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    broker = Mosquitto(system_program("mosquitto", "mosquitto"), tmp_path)
+    with Running(broker.port) as device:
+        device.offer(1)
+        wait_until(lambda: device.log.events != [], "the broker is missed")
+        try:
+            broker.start()
+            device.wait_for(1)
+        finally:
+            broker.stop()
+    assert device.log.events[0][0] == "broker not reached, trying again"
+    assert str(broker.port) in str(device.log.events[0][1])
+
+
+def test_a_broker_that_stops_answering_does_not_hold_up_the_stop(mosquitto: Mosquitto) -> None:
+    with Running(mosquitto.port) as device:
+        device.offer(0)
+        device.wait_for(1)
+        assert mosquitto._process is not None
+        mosquitto._process.send_signal(signal.SIGSTOP)
+        try:
+            device.offer(1)
+            device._loop.call_soon_threadsafe(device._stop.set)
+            device._thread.join(15.0)
+            assert not device._thread.is_alive()
+        finally:
+            mosquitto._process.send_signal(signal.SIGCONT)
+            device._loop = asyncio.new_event_loop()
+    device._loop.close()
+    assert device.uplink.statistics().outbox.dropped == {"stopped": 1}
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["refuses", "is silent"])
+def test_a_broker_that_knows_no_mqtt_5_is_spoken_to_in_3_1_1(
+    silent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it refuses the newer version or does not answer it; and so at once the next time."""
+    monkeypatch.setattr(client, "HANDSHAKE_S", 0.5)
+    versions: list[int] = []
+
+    async def old_broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readexactly(9)  # packet type, length, "MQTT", version
+        versions.append(head[8])
+        if head[8] == 4:
+            writer.write(b"\x20\x02\x00\x00")
+            await reader.read()
+        elif not silent:
+            writer.write(b"\x20\x02\x00\x01")
+        await reader.read()
+        writer.close()
+
+    async def story() -> None:
+        server = await asyncio.start_server(old_broker, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        connector = Connector(Endpoint("127.0.0.1", port))
+        for _ in range(2):
+            connection = await connect(connector)
+            assert connection.protocol == "3.1.1"
+            await connection.close()
+        server.close()
+        await server.wait_closed()
+
+    asyncio.run(asyncio.wait_for(story(), 20.0))
+    assert versions == [5, 4, 4]
+
+
+def test_what_is_no_broker_is_told_apart_from_one_that_is_down() -> None:
+    async def web_server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async def story() -> None:
+        server = await asyncio.start_server(web_server, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(Unavailable, match="does not speak MQTT"):
+            await connect(Connector(Endpoint("127.0.0.1", port)))
+        server.close()
+        with pytest.raises(Unavailable, match="refused"):
+            await connect(Connector(Endpoint("127.0.0.1", port)))
+        with pytest.raises(Unavailable, match="broker"):
+            await connect(Connector(Endpoint("x" * 70 + ".local", port)))
+
+    asyncio.run(story())
+
+
+def test_a_wrong_password_is_named_but_never_shown(
+    system_program: Callable[[str, str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passwords = tmp_path / "passwords"
+    subprocess.run(
+        [
+            system_program("mosquitto_passwd", "mosquitto"),
+            "-b",
+            "-c",
+            passwords,
+            "dev",
+            "right-one",
+        ],
+        check=True,
+        capture_output=True,
+    )
+    monkeypatch.setenv("MQTT_USER", "dev")
+    access = {"username": Secret("env:MQTT_USER"), "password": Secret("env:MQTT_PASSWORD")}
+    program = system_program("mosquitto", "mosquitto")
+    with Mosquitto(program, tmp_path, f"password_file {passwords}") as broker:
+        monkeypatch.setenv("MQTT_PASSWORD", "wrong-one")
+        with Running(broker.port, **access) as device:
+            wait_until(lambda: device.log.events != [], "the refusal")
+        told = repr(device.log.events) + repr(device.uplink.statistics())
+        assert "authori" in told.lower()
+        assert "wrong-one" not in told
+        monkeypatch.setenv("MQTT_PASSWORD", "right-one")
+        with Running(broker.port, **access) as device:
+            device.offer(0)
+            device.wait_for(1)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # paho, after a failed handshake
+def test_tls_checks_who_the_broker_is(
+    system_program: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    openssl = system_program("openssl", "openssl")
+    for name in ("broker", "stranger"):
+        subprocess.run(
+            [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+             "-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", f"/CN={name}",
+             "-addext", "subjectAltName=IP:127.0.0.1"],
+            cwd=tmp_path, check=True, capture_output=True,
+        )  # fmt: skip
+    config = (
+        "allow_anonymous true",
+        f"certfile {tmp_path}/broker.crt",
+        f"keyfile {tmp_path}/broker.key",
+    )
+
+    async def story(port: int) -> None:
+        known = Endpoint("127.0.0.1", port, tls=Tls(ca=tmp_path / "broker.crt"))
+        connection = await connect(Connector(known))
+        await connection.close()
+        for ca, problem in (("stranger.crt", "certificate"), ("none.crt", "cannot be set up")):
+            unknown = Endpoint("127.0.0.1", port, tls=Tls(ca=tmp_path / ca))
+            with pytest.raises(Unavailable, match=problem):
+                await connect(Connector(unknown))
+
+    program = system_program("mosquitto", "mosquitto")
+    with Mosquitto(program, tmp_path, *config) as broker:
+        asyncio.run(story(broker.port))
+        gc.collect()
+
+
+def test_tap_shows_what_is_retained_and_what_comes(mosquitto: Mosquitto) -> None:
+    got: list[client.Received] = []
+
+    async def story() -> None:
+        endpoint = Endpoint("127.0.0.1", mosquitto.port)
+        watching = asyncio.create_task(tap(endpoint, ["edgeapp/#"], got.append))
+        while not got:
+            await asyncio.sleep(0.01)
+        device.offer(7)
+        while len(got) < 2:
+            await asyncio.sleep(0.01)
+        watching.cancel()
+        await asyncio.wait([watching])
+        assert watching.cancelled()
+
+    with Running(mosquitto.port) as device:
+        device.offer(0)
+        device.wait_for(1)
+        asyncio.run(asyncio.wait_for(story(), 20.0))
+    assert (got[0].topic, got[0].payload, got[0].retain) == (STATUS, b"online", True)
+    assert json.loads(got[1].payload)["n"] == 7
+
+
+def test_a_tap_on_a_broker_that_goes_away_says_so(mosquitto: Mosquitto) -> None:
+    async def story() -> None:
+        endpoint = Endpoint("127.0.0.1", mosquitto.port)
+        watching = asyncio.create_task(tap(endpoint, ["edgeapp/#"], lambda _: None))
+        await asyncio.sleep(0.5)
+        mosquitto.stop()
+        with pytest.raises(Unavailable, match="lost"):
+            await watching
+
+    asyncio.run(asyncio.wait_for(story(), 20.0))
