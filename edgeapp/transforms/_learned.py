@@ -86,7 +86,7 @@ class Learned:
             ValueError: it is damaged, or of another version; says why.
         """
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 head = json.loads(str(stored["head"]))
                 rows = stored["rows"]
             version = head["version"]

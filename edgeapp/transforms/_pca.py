@@ -28,8 +28,9 @@ _STILL = 1e-6
 _STILL_STEP = 0.01
 """How much a feature that never varied may move, as a fraction of its level."""
 _TINY = 1e-9
-_LEAST_LIMIT = 1.0
-"""Of T² and Q: one feature off by its usual spread is normal, however well the rest explains it."""
+_LEAST_LIMIT = 0.01
+"""Of T² and Q: a feature off by a tenth of its usual spread is normal, however exactly the others
+foretell it; otherwise rounding would alarm where they do so to the last digit."""
 
 
 @dataclass(frozen=True, slots=True)
