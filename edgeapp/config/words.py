@@ -53,13 +53,15 @@ def describe(schema: Schema, root: Schema) -> str:
 
 def _alternatives(schema: Schema, root: Schema) -> list[Schema]:
     schema = _resolved(schema, root)
-    options = [_resolved(option, root) for option in schema.get("anyOf", [schema])]
-    return [option for option in options if option.get("type") != "null"]
+    if "anyOf" not in schema:
+        return [schema] if schema.get("type") != "null" else []
+    return [inner for option in schema["anyOf"] for inner in _alternatives(option, root)]
 
 
 def _resolved(schema: Schema, root: Schema) -> Schema:
     name = schema.get("$ref", "").rpartition("/")[2]
-    return root.get("$defs", {}).get(name, {}) if name else schema
+    found: Schema = root.get("$defs", {}).get(name, {}) if name else schema
+    return found
 
 
 def _step(schema: Schema, part: str | int) -> Schema:

@@ -89,7 +89,7 @@ def test_framework_keys_are_reserved(key: str) -> None:
             "name: [1]\nstages: {a: {source: b}}",
             "the name of the pipeline must be text, but it is a list",
         ),
-        ("name: a\nabout: []\nstages: {a: {source: b}}", "'about' must be text, not a list"),
+        ("name: a\nabout: []\nstages: {a: {source: b}}", "'about' must be text, not an empty list"),
         ("name: a\nstage: {}\nstages: {a: {source: b}}", "a pipeline file has no key 'stage'"),
         ("name: a\nstages: {a: camera}", "stage 'a' must hold keys, but it is 'camera'"),
         ("name: a\nstages: {a: {device: 0}}", "stage 'a' does not say what it is"),
