@@ -104,7 +104,7 @@ def test_bottles_travel_to_the_right_at_the_pace_of_the_belt_and_do_not_overlap(
 
 @pytest.mark.parametrize("faulty", [0.0, 0.5, 1.0])
 def test_the_asked_share_of_bottles_is_faulty(faulty: float) -> None:
-    kinds = np.concatenate([t.classes for t in _truths(4, 200, rate_hz=0.2, faulty=faulty)])
+    kinds = np.concatenate([t.classes for t in _truths(4, 60, rate_hz=0.2, faulty=faulty)])
     assert np.mean(kinds > 0) == pytest.approx(faulty, abs=0.1)
     assert set(kinds) == set(range(len(LABELS))) - ({0} if faulty == 1 else set()) - (
         {1, 2} if faulty == 0 else set()
