@@ -70,7 +70,13 @@ class Checkout:
         """Run the script."""
         return subprocess.run(
             [self.folder / "deploy/setup.sh", what],
-            env={**os.environ, "PATH": str(self.bin), **environment},
+            env={
+                **os.environ,
+                "PYTHON": "",
+                "WHEELHOUSE": "",
+                "PATH": str(self.bin),
+                **environment,
+            },
             capture_output=True,
             text=True,
             check=False,
