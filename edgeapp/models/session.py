@@ -32,7 +32,13 @@ LINGER_S = 30.0
 
 _FATAL_ONLY = 4  # onnxruntime writes anything less severe to stderr by itself
 _BATCH_AXIS = 0
-_SENTENCE_CHARACTERS = 200
+_LONGEST = 160  # characters of onnxruntime's own words in a sentence
+_NOISE = (
+    r"^\[ONNXRuntimeError\] : \d+ : \w+ : ",
+    r"^Load model from .*? failed:",
+    r"/onnxruntime_src/\S+ .*?\) (?=[A-Z])",
+    r"\b\w+\.cc:\d+ ",
+)
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -210,8 +216,9 @@ def _load(file: Path, level: Any) -> Any:
     settings.enable_cpu_mem_arena = False  # 10 % less memory at the same speed
     settings.log_severity_level = _FATAL_ONLY
     try:
+        # The fall-back would only try the same again, and print.
         return onnxruntime.InferenceSession(
-            str(file.resolve()), settings, providers=["CPUExecutionProvider"]
+            str(file.resolve()), settings, providers=["CPUExecutionProvider"], enable_fallback=0
         )
     except Exception as error:  # noqa: BLE001 - onnxruntime's errors have no common base
         raise ValueError(f"'{file.name}' {_problem(error)}") from None
@@ -250,16 +257,21 @@ def _problem(error: Exception) -> str:
     for pattern, sentence in _PROBLEMS:
         if match := re.search(pattern, str(error)):
             names = [name for name in match.groups() if name]
-            return sentence.format(name=" ".join(names), version=onnxruntime.__version__)
+            name = _printable(" ".join(names))
+            return sentence.format(name=name, version=onnxruntime.__version__)
     return f"cannot be loaded: {_first_line(error)}"
 
 
 def _first_line(error: Exception) -> str:
-    """The first line of onnxruntime's message, without codes and source positions, cut short."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    line = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", lines[0])
-    line = re.sub(r"/onnxruntime_src/\S+ .*?\) (?=[A-Z])", "", line)
-    return line if len(line) <= _SENTENCE_CHARACTERS else f"{line[:_SENTENCE_CHARACTERS]}..."
+    """The first line of onnxruntime's message, without codes, paths and source positions."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    for noise in _NOISE:
+        line = re.sub(noise, "", line)
+    return _printable(line if len(line) <= _LONGEST else f"{line[:_LONGEST]}...")
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _shape(dimensions: list[int | str | None]) -> tuple[int | None, ...]:

@@ -313,6 +313,19 @@ def test_a_model_cut_short_anywhere_is_refused(make_model: MakeModel) -> None:
     assert refused >= len(whole) - 3
 
 
+@pytest.mark.parametrize("name", [b"M\xffl", b"M\x1bl"])
+def test_a_name_that_cannot_be_printed_is_refused_like_any_other(
+    name: bytes, make_model: MakeModel, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = make_model("m.onnx", factor=2.0)
+    file.write_bytes(file.read_bytes().replace(b"Mul", name))
+    with pytest.raises(ValueError, match=r"^'m\.onnx' ") as refused:
+        inspect(file)
+    _assert_one_sentence(str(refused.value), "m.onnx")
+    assert str(refused.value).isprintable()
+    assert capfd.readouterr() == ("", "")
+
+
 UNKNOWN: dict[str, tuple[dict[str, Any], str]] = {
     "operator": ({"op": "Frob"}, "uses the operator 'Frob', which onnxruntime"),
     "domain": (
