@@ -10,7 +10,7 @@ import pytest
 from edgeapp.config.device import read_device
 from edgeapp.plan.load import load
 
-FILES_OF_THE_READER = ("yolox_nano.onnx", "person_192.onnx", "pump.csv")
+FILES_OF_THE_READER = {"yolox_nano.onnx": "", "person_192.onnx": "", "pump.csv": "x\n0.1\n0.2\n"}
 
 
 def blocks(readme: Path, language: str) -> list[str]:
@@ -27,8 +27,8 @@ def readme(repo: Path) -> Path:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder in which a reader has the files that the examples name."""
-    for name in FILES_OF_THE_READER:
-        (tmp_path / name).touch()
+    for name, text in FILES_OF_THE_READER.items():
+        (tmp_path / name).write_text(text)
     return tmp_path
 
 
