@@ -20,6 +20,8 @@ from edgeapp.uplink.connection import Endpoint, OnAck, Publication, Tls
 
 HANDSHAKE_S = 10.0
 """How long the broker may take to answer a CONNECT."""
+GOODBYE_S = 2.0
+"""How long closing may take where the socket takes no more."""
 
 _V5 = aiomqtt.ProtocolVersion.V5
 _V311 = aiomqtt.ProtocolVersion.V311
@@ -169,8 +171,8 @@ class MqttConnection:
 
     async def close(self) -> None:
         """Say goodbye, so that the last will is not published. Never raises; idempotent."""
-        with contextlib.suppress(aiomqtt.MqttError, OSError):
-            await self._client.__aexit__(None, None, None)
+        with contextlib.suppress(aiomqtt.MqttError, OSError, TimeoutError):
+            await asyncio.wait_for(self._client.__aexit__(None, None, None), GOODBYE_S)
         self._lose("closed")
 
     async def _answered(self, opening: "asyncio.Future[aiomqtt.Client]") -> None:

@@ -24,7 +24,9 @@ WINDOW = 20
 LINGER_S = 0.005
 """Above 1 / LINGER_S messages a second they go in batches, each at most this much later."""
 DRAIN_S = 5.0
-"""How long a stop waits for acknowledgements."""
+"""How long a stop waits: for a connection that is being made, and for acknowledgements."""
+STABLE_S = 10.0
+"""A connection that held this long is tried again at once, or nearly, when it is lost."""
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 
@@ -109,7 +111,8 @@ class MqttUplink:
         self._asleep = False  # whoever offers next must wake the loop
         self._pump_planned = False
         self._sent_s = 0.0  # loop time of the last batch
-        self._settled_one = False  # on this connection
+        self._held_ns = 0  # how long the last connection held
+        self._stop_by_ns: int | None = None
         self._idle = asyncio.Event()
         self._problem = ""
         self._since_ns = clock.now_ns()
@@ -151,13 +154,13 @@ class MqttUplink:
         failures = 0
         try:
             while True:
-                self._settled_one = False
+                self._held_ns = 0
                 problem = await self._connect_and_serve(stopping)
                 if stop.is_set():
                     return
-                failures = 1 if self._settled_one else failures + 1
+                failures = 1 if self._held_ns >= STABLE_S * NS else failures + 1
                 if problem != self._problem:
-                    self._log.warning("broker not reached, trying again", problem=problem)
+                    self._log.warning("no connection to the broker, trying again", problem=problem)
                     self._problem = problem
                 longest_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures - 1, 10))
                 await self._pause(stop, self._chance.uniform(0.0, longest_s))
@@ -174,7 +177,7 @@ class MqttUplink:
         connecting = asyncio.ensure_future(self._connect(self._acknowledged))
         await asyncio.wait((connecting, stopping), return_when=asyncio.FIRST_COMPLETED)
         if not connecting.done() and self._outbox.statistics().waiting:
-            await asyncio.wait((connecting,), timeout=DRAIN_S)  # a short run ends before it is up
+            await asyncio.wait((connecting,), timeout=self._left_s())  # a short run: not yet up
         if not connecting.done():
             connecting.cancel()
             with contextlib.suppress(asyncio.CancelledError, Unavailable):
@@ -206,28 +209,36 @@ class MqttUplink:
     def _end(self) -> None:
         self._connection = None
         self._asleep = False
-        self._since_ns = self._clock.now_ns()
+        now_ns = self._clock.now_ns()
+        self._held_ns = now_ns - self._since_ns
+        self._since_ns = now_ns
         self._numbers.clear()
         self._outbox.give_back()
 
     async def _drain(self, connection: Connection) -> None:
         """Wait until all is acknowledged, then state the stop; both within the deadline."""
-        until_ns = self._clock.now_ns() + round(DRAIN_S * NS)
         connection.lost.add_done_callback(lambda _: self._idle.set())
-        await self._until_idle(until_ns)
+        await self._until_idle()
         if not connection.lost.done():
             self._say("stopped")
-            await self._until_idle(until_ns)
+            await self._until_idle()
 
-    async def _until_idle(self, until_ns: int) -> None:
+    async def _until_idle(self) -> None:
         """Wait until nothing is in flight or waiting, the connection is lost, or time is up."""
         while self._numbers or self._outbox.statistics().waiting:
-            left_s = (until_ns - self._clock.now_ns()) / NS
+            left_s = self._left_s()
             connection = self._connection
             if left_s <= 0 or connection is None or connection.lost.done():
                 return
             self._idle.clear()
             await self._pause(self._idle, left_s)
+
+    def _left_s(self) -> float:
+        """What is left of the time for stopping, which the first call begins."""
+        now_ns = self._clock.now_ns()
+        if self._stop_by_ns is None:
+            self._stop_by_ns = now_ns + round(DRAIN_S * NS)
+        return max(0.0, (self._stop_by_ns - now_ns) / NS)
 
     def _say(self, status: str) -> None:
         assert self._connection is not None
@@ -295,7 +306,6 @@ class MqttUplink:
         if refused is not None:
             self._refuse(number, refused)
         else:
-            self._settled_one = True
             self._outbox.settle(number)
         if not self._numbers:
             self._idle.set()

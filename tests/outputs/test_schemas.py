@@ -1,6 +1,7 @@
 """The published JSON Schemas: current, met by real messages, and not met by others."""
 
 import json
+import re
 import runpy
 from collections.abc import Callable
 from pathlib import Path
@@ -82,6 +83,16 @@ def test_real_messages_are_valid(
     for value in values:
         assert check(seal(packet(value))) == []
         assert check(seal(packet(value)._replace(trail=()))) == []
+
+
+def test_the_examples_in_the_documentation_are_valid(
+    repo: Path, check: Callable[[dict[str, Any]], list[str]]
+) -> None:
+    text = (repo / "docs" / "mqtt.md").read_text(encoding="utf-8")
+    examples = [json.loads(e) for e in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
+    assert {example["schema"] for example in examples} == {f"edgeapp/{n}/1" for n in BODIES}
+    for example in examples:
+        assert check(example) == []
 
 
 MUTATIONS: tuple[tuple[str, Callable[[dict[str, Any]], object]], ...] = (

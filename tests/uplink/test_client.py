@@ -148,7 +148,7 @@ def test_it_starts_while_the_broker_is_down(
             device.wait_for(1)
         finally:
             broker.stop()
-    assert device.log.events[0][0] == "broker not reached, trying again"
+    assert device.log.events[0][0] == "no connection to the broker, trying again"
     assert str(broker.port) in str(device.log.events[0][1])
 
 

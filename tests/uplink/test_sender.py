@@ -14,7 +14,7 @@ from edgeapp.core.clock import FakeClock
 from edgeapp.core.message import Message
 from edgeapp.uplink.connection import Publication
 from edgeapp.uplink.outbox import MemoryOutbox
-from edgeapp.uplink.sender import DRAIN_S, WINDOW, MqttUplink, NullUplink
+from edgeapp.uplink.sender import DRAIN_S, STABLE_S, WINDOW, MqttUplink, NullUplink
 from edgeapp.uplink.wire import Sealer, Topics
 from tests.uplink.parts import FakeBroker, ListLog
 
@@ -164,9 +164,43 @@ def test_a_broker_that_is_down_is_tried_again_with_full_jitter_up_to_a_minute() 
             assert 0.0 <= pause <= most
         assert max(device.pauses) > 10.0
         assert [event for event, _ in device.log.events] == [
-            "broker not reached, trying again",
+            "no connection to the broker, trying again",
             "broker reached",
         ]
+
+    play(story)
+
+
+def test_a_connection_that_never_holds_is_tried_ever_more_slowly() -> None:
+    """As when two devices have one name, and each takes the connection from the other."""
+
+    async def story(held_s: float) -> list[float]:
+        device = Device(FakeBroker())
+        running = asyncio.create_task(device.uplink.run(device.stop))
+        for n in range(1, 13):
+            while len(device.broker.connections) < n:
+                await asyncio.sleep(0)
+            await device.settle_down()
+            device.clock.advance(held_s)
+            device.broker.connections[-1].lose()
+        while len(device.broker.connections) < 13:
+            await asyncio.sleep(0)
+        device.stop.set()
+        await running
+        return device.pauses[:12]
+
+    assert max(asyncio.run(story(STABLE_S * 0.9))) > 10.0
+    assert max(asyncio.run(story(STABLE_S))) <= 1.0
+
+
+def test_a_run_that_ends_before_the_connection_is_up_still_sends() -> None:
+    async def story() -> None:
+        device = Device(FakeBroker())
+        device.offer(1)
+        device.stop.set()
+        await device.uplink.run(device.stop)
+        assert device.numbers() == [1]
+        assert device.uplink.statistics().outbox.settled == 1
 
     play(story)
 
