@@ -36,7 +36,7 @@ _LONGEST = 160  # characters of onnxruntime's own words in a sentence
 _NOISE = (
     r"^\[ONNXRuntimeError\] : \d+ : \w+ : ",
     r"^Load model from .*? failed:",
-    r"/onnxruntime_src/\S+ .*?\) (?=[A-Z])",
+    r"/onnxruntime_src/\S* ?",
     r"\b\w+\.cc:\d+ ",
 )
 
@@ -97,7 +97,7 @@ class Session:
         self.inputs: TensorSpecs = _inputs(raw, file)
         self.outputs: TensorSpecs = _outputs(raw)
         self.into: Tensors = {
-            name: np.zeros(_fixed(spec, name, file), spec.dtype)
+            name: _zeros(_fixed(spec, name, file), spec.dtype, file)
             for name, spec in self.inputs.items()
         }
         """The input tensors, C-contiguous, zeroed; write into them, then `run`."""
@@ -306,6 +306,15 @@ def _fixed(spec: TensorSpec, name: str, file: Path) -> tuple[int, ...]:
             "export it with a fixed shape (only the first dimension, the batch, may be open)"
         )
     return fixed
+
+
+def _zeros(shape: tuple[int, ...], dtype: str, file: Path) -> NDArray[Any]:
+    try:
+        return np.zeros(shape, dtype)
+    except (MemoryError, ValueError):
+        wanted = " x ".join(map(str, shape))
+        problem = f"'{file.name}' wants an input of {wanted} {dtype}, more than there is memory"
+        raise ValueError(problem) from None
 
 
 def _bind(raw: Any, into: Tensors, outputs: TensorSpecs) -> tuple[Any, Mapping[str, NDArray[Any]]]:

@@ -199,6 +199,16 @@ def test_any_other_open_size_is_refused(make_model: MakeModel) -> None:
         pass
 
 
+@pytest.mark.parametrize("size", [2**45, 2**62])
+def test_an_input_larger_than_memory_is_refused(size: int, make_model: MakeModel) -> None:
+    file = make_model("m.onnx", factor=2.0, shape=(1, size))
+    with (
+        pytest.raises(ValueError, match=rf"wants an input of 1 x {size} float32, more than"),
+        Pool(FakeClock()).lease(file),
+    ):
+        pass
+
+
 def test_an_output_whose_shape_depends_on_the_data_is_read_afresh(make_model: MakeModel) -> None:
     file = make_model(
         "m.onnx", op="NonZero", shape=(4,), gives=(1, "n"), gives_type=TensorProto.INT64
