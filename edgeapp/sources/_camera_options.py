@@ -77,7 +77,7 @@ class CameraOptions(Options):
         3.0, ge=0.5, le=60, description="Without a picture for so long, a camera counts as gone."
     )
 
-    @field_validator("device", mode="before")
+    @field_validator("device", mode="before", json_schema_input_type=int | str)
     @classmethod
     def _number(cls, device: object) -> object:
         return str(device) if isinstance(device, int) and not isinstance(device, bool) else device

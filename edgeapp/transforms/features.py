@@ -58,7 +58,7 @@ class FeaturesOptions(Options):
         "of the frequency: rolling elements slip.",
     )
 
-    @field_validator("band_hz", mode="before")
+    @field_validator("band_hz", mode="before", json_schema_input_type=Band | tuple[Band, ...])
     @classmethod
     def _one_or_many(cls, value: object) -> object:
         alone = isinstance(value, list | tuple) and value and not isinstance(value[0], list | tuple)

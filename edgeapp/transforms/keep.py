@@ -39,7 +39,7 @@ class KeepOptions(Options):
         "in seconds of stream time.",
     )
 
-    @field_validator("label", mode="before")
+    @field_validator("label", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _one_or_many(cls, value: object) -> object:
         return [value] if isinstance(value, str) else value

@@ -65,7 +65,7 @@ class DetectorOptions(Options):
         114, ge=0, le=255, description="Grey that fills what the picture leaves of the input."
     )
 
-    @field_validator("labels", mode="before")
+    @field_validator("labels", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _read(cls, labels: object, info: ValidationInfo) -> object:
         if not isinstance(labels, str):
