@@ -70,9 +70,20 @@ class Measure:
         count = form.length
         self._rows = max(1, _AT_ONCE // (count * max(1, len(form.channels))))
         shape = (self._rows, len(form.channels))
+        self._ones = np.ones(count)  # sums as dot products are the fastest
         self._samples = np.empty((*shape, count))
         self._squares = np.empty((*shape, count))
         self._transform = np.empty((*shape, count // 2 + 1), np.complex128)
+
+    def fits(self, signal: Signal) -> bool:
+        """Whether this window is of the form that is measured here."""
+        rate_hz, channels, units, length = self.form
+        return (
+            signal.samples.shape[1] == length
+            and signal.rate_hz == rate_hz
+            and signal.channels == channels
+            and signal.units == units
+        )
 
     def _bins(self, band_hz: tuple[float, float]) -> slice:
         low, high = band_hz
@@ -173,8 +184,9 @@ class Measure:
         """(windows, features): what `features` packs."""
         number, count = len(signals), self.form.length
         samples, squares = self._samples[:number], self._squares[:number]
-        for row, signal in zip(samples, signals, strict=True):
-            row[...] = signal.samples
+        np.concatenate(
+            [signal.samples for signal in signals], out=samples.reshape(-1, count)
+        )  # the rows of all windows, one after the other
         found = self._in_time(samples, squares)
 
         if self._bands or self._velocity or self._envelope:
@@ -194,12 +206,12 @@ class Measure:
         """What needs no spectrum; leaves `samples` less their mean, and their squares."""
         count = self.form.length
         highest, lowest = samples.max(axis=-1), samples.min(axis=-1)
-        mean = samples.mean(axis=-1)
+        mean = np.vecdot(samples, self._ones) / count
         if not np.isfinite(mean).all():
             raise BadPacket("the window holds NaN or infinity", reason="not_finite")
         samples -= mean[..., None]
         np.multiply(samples, samples, out=squares)
-        variance = squares.mean(axis=-1)
+        variance = np.vecdot(squares, self._ones) / count
         moving = variance > (_STILL * np.maximum(np.abs(highest), np.abs(lowest))) ** 2
         variance = np.where(moving, variance, 0.0)
         divisor = np.where(moving, variance, 1.0)

@@ -123,15 +123,15 @@ class FeaturesOfSignal:
         while begin < len(packets):
             measure = self._of(packets[begin].value)
             end = begin + 1
-            while end < len(packets) and Form.of(packets[end].value) == measure.form:
+            while end < len(packets) and measure.fits(packets[end].value):
                 end += 1
             answers += measure.features([packet.value for packet in packets[begin:end]])
             begin = end
         return answers
 
     def _of(self, signal: Signal) -> Measure:
-        form = Form.of(signal)
-        if self._measure is None or self._measure.form != form:
+        if self._measure is None or not self._measure.fits(signal):
+            form = Form.of(signal)
             if not form.length:
                 raise BadPacket("a window without samples has no features", reason="too_short")
             self._measure = Measure(form, self._wanted)
