@@ -15,7 +15,7 @@ help: ## list the targets
 demo: ## run a camera and a vibration pipeline for 30 s, offline; Ctrl-C ends it sooner
 	@deploy/setup.sh run
 	@# A job of its own, so that Ctrl-C ends the demo (exit 0) and does not kill make.
-	@[ ! -t 0 ] || set -m; $(BIN)/edgeapp run $(DEMO) --for 30s
+	@[ ! -t 0 ] || set -m; $(BIN)/edgeapp run $(DEMO) --for 30s; exit $$?
 
 test: ## run the fast tests
 	@deploy/setup.sh test
