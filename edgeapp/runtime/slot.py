@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from edgeapp.core.clock import ns
@@ -23,6 +24,10 @@ from edgeapp.runtime.kit import Kit, Life
 
 RETRY_FIRST_S = 0.25
 RETRY_MOST_S = 2.0
+
+
+_packet: Callable[[tuple[Any, ...]], AnyPacket] = partial(tuple.__new__, Packet)
+"""`Packet(...)` without the Python function between: a third of its time, for the hottest lines."""
 
 
 class Backoff:
@@ -149,6 +154,7 @@ class Slot:
         meters = self.meters
         life = self._life
         now_ns = self._now_ns
+        one = self._one
         meters.taken += len(burst)
         out: list[AnyPacket] = []
         for packet in burst:
@@ -160,7 +166,7 @@ class Slot:
                 continue
             self.busy_since_ns = began_ns = now_ns()
             try:
-                self._one(packet, out)
+                one(packet, out)
                 meters.done += 1
             except Stopping:
                 self._drop(packet, STOPPING)
@@ -291,10 +297,11 @@ class TransformSlot(Slot):
 
     def _answer(self, packet: AnyPacket, result: Any, out: list[AnyPacket]) -> None:
         if isinstance(result, Payload):
-            lost, self._owed_lost = packet.lost + self._owed_lost, 0
-            _, origin, epoch, seq, part, t_ns, taken_ns, span_ns, _, trail = packet
+            _, origin, epoch, seq, part, t_ns, taken_ns, span_ns, lost, trail = packet
+            if self._owed_lost:
+                lost, self._owed_lost = lost + self._owed_lost, 0
             out.append(
-                Packet(result, origin, epoch, seq, part, t_ns, taken_ns, span_ns, lost, trail)
+                _packet((result, origin, epoch, seq, part, t_ns, taken_ns, span_ns, lost, trail))
             )
         elif result is None:
             self._owed_lost += packet.lost
@@ -323,7 +330,7 @@ class TransformSlot(Slot):
             else:
                 value, at_ns, covers_ns = result, t_ns, span_ns
             out.append(
-                Packet(value, origin, epoch, seq, part, at_ns, taken_ns, covers_ns, lost, trail)
+                _packet((value, origin, epoch, seq, part, at_ns, taken_ns, covers_ns, lost, trail))
             )
             part += 1
             lost = 0

@@ -1,0 +1,136 @@
+"""Cold start and memory of the command against a hand-written script, from the outside."""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from camera_cost import LABELS, MODEL, clip_720p
+from compare import HERE, Row
+
+COMMAND = str(Path(sys.executable).with_name("edgeapp"))
+
+
+def observe(command: list[object], out: Path) -> tuple[float, float]:
+    """Seconds until the first line stands in `out`, and resident MB after 3 s."""
+    out.unlink(missing_ok=True)
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [str(word) for word in command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+    )
+    try:
+        while not (out.exists() and out.stat().st_size):
+            if process.poll() is not None or time.perf_counter() - began > 60:
+                raise RuntimeError(f"{command[0]} gave no result")
+            time.sleep(0.002)
+        first_s = time.perf_counter() - began
+        time.sleep(2.0)
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        rss_kb = int(status.split("VmRSS:")[1].split()[0])
+    finally:
+        process.terminate()
+        process.wait()
+    return first_s, rss_kb / 1024
+
+
+def rows(rounds: int = 7) -> list[Row]:
+    """Measure."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        clip = clip_720p(folder)
+        pipeline = folder / "bench.yaml"
+        pipeline.write_text(
+            f"""
+name: bench
+stages:
+  camera: {{source: camera, device: {clip}, speed: real_time}}
+  detect: {{model: detector, layout: yolox, variants: [{{file: {MODEL}}}],
+           labels: [{", ".join(LABELS)}]}}
+  out: {{output: jsonl, file: {folder / "ours.jsonl"}}}
+"""
+        )
+        ours = [COMMAND, "run", pipeline, "--plain"]
+        bare = [sys.executable, HERE / "startup.py", "--bare", clip, folder / "bare.jsonl"]
+        seen = []
+        for _ in range(rounds):
+            a = observe(ours, folder / "ours.jsonl")
+            b = observe(bare, folder / "bare.jsonl")
+            seen.append((a, b))
+    start = statistics.median(a[0] - b[0] for a, b in seen)
+    memory = statistics.median(a[1] - b[1] for a, b in seen)
+    first_ours = statistics.median(a[0] for a, _ in seen)
+    first_bare = statistics.median(b[0] for _, b in seen)
+    rss_ours = statistics.median(a[1] for a, _ in seen)
+    rss_bare = statistics.median(b[1] for _, b in seen)
+    return [
+        Row(
+            "cold start to first result, over the bare script",
+            "<= +0.40 s",
+            f"{start:+.2f} s",
+            start <= 0.4,
+            f"{first_ours:.2f} vs {first_bare:.2f} s",
+        ),
+        Row(
+            "resident memory, over the bare script",
+            "<= +25 MB",
+            f"{memory:+.1f} MB",
+            memory <= 25,
+            f"{rss_ours:.0f} vs {rss_bare:.0f} MB",
+        ),
+    ]
+
+
+def bare(clip: Path, out: Path) -> None:
+    """The script that one would write: real time, one line a frame."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import cv2
+    import msgspec
+    import numpy as np
+    import onnxruntime
+    from camera_cost import SIZE, decode, grid
+
+    cv2.setNumThreads(1)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(MODEL), options, ["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    tensor = np.empty((1, 3, SIZE, SIZE), np.float32)
+    canvas = np.full((SIZE, SIZE, 3), 114, np.uint8)
+    planes = np.empty((3, SIZE, SIZE), np.uint8)
+    cells, strides = grid()
+    capture = cv2.VideoCapture(str(clip), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    to = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    begin = time.monotonic()
+    number = 0
+    while True:
+        more, pixels = capture.read()
+        if not more:
+            return
+        time.sleep(max(0.0, begin + number / 25 - time.monotonic()))
+        number += 1
+        cv2.resize(pixels, (96, 54), dst=canvas[:54, :96])
+        cv2.split(canvas, list(planes))
+        np.multiply(planes, np.float32(1), out=tensor[0])
+        [answers] = session.run(None, {name: tensor})
+        found, scores, classes = decode(answers[0], cells, strides)
+        line = {"time": time.time(), "boxes": [b.tolist() for b in found], "scores": scores,
+                "labels": [LABELS[c] for c in classes]}
+        os.write(to, msgspec.json.encode(line) + b"\n")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--bare", nargs=2, type=Path)
+    given = parser.parse_args()
+    if given.bare:
+        bare(*given.bare)
+    else:
+        for row in rows():
+            sys.stdout.write(f"{row}\n")
