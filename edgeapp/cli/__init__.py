@@ -1,9 +1,26 @@
 """The command line. Each command is a small module, imported when it is called.
 
 Nothing heavy is imported before a command needs it: `edgeapp --help` loads neither numpy nor
-OpenCV nor onnxruntime. `outcome.main` turns what a command raises into a sentence and a code.
+OpenCV nor onnxruntime. `outcome` turns what a command raises into a sentence and an exit code.
 """
 
-from edgeapp.cli.outcome import main
+import signal
+import sys
+from collections.abc import Sequence
 
-__all__ = ["main"]
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line (the process's own if not given); returns the exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    running = arguments[:1] == ["run"]
+    before = signal.getsignal(signal.SIGTERM)
+    if running:  # a service may be stopped at any moment, also while it is still importing
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        from edgeapp.cli.outcome import run_command_line
+
+        return run_command_line(arguments)
+    except KeyboardInterrupt:
+        return 0 if running else 130
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -77,10 +77,10 @@ def _table(name: str, left_out: tuple[str, ...], results: "list[Measured]") -> l
     from edgeapp.cli.words import plural, rate
 
     best = results[0]
+    head = f"{name}: {plural(best.frames, 'packet')} in {best.wall_s:.1f} s on one thread: "
+    head += f"{rate(best.frames / best.wall_s)} a second; peak memory {best.peak_rss_mb:.0f} MB"
     lines = [
-        f"{name}: {plural(best.frames, 'packet')} in {best.wall_s:.1f} s, "
-        f"{rate(best.frames / best.wall_s)} a second on one thread; "
-        f"peak memory {best.peak_rss_mb:.0f} MB",
+        head,
         "",
         f"{'stage':<14}{'plugin':<28}{'packets':>9}{'CPU ms':>9}{'p50 ms':>9}{'p99 ms':>9}",
     ]

@@ -16,7 +16,7 @@ NOBODY_READS = 141
 """Standard output was closed, as by `| head`; what a shell reports of SIGPIPE."""
 
 
-class Quit(Exception):  # noqa: N818  it is no error of ours
+class Quit(Exception):
     """Ends the command with `code` and a sentence for the user on standard error."""
 
     def __init__(self, code: int, sentence: str) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from edgeapp.cli import exits
 from edgeapp.core.clock import FakeClock
@@ -132,10 +133,13 @@ class _Bench:
         life = Life(self._pipeline.budget)
         lanes = self._pipeline.lanes(life, cuts=False)
         for slot in lanes.slots():
-            slot.handle = _timed(slot, self._tallies[slot.id])  # type: ignore[method-assign]  a probe, for this run alone
+            probe: Any = slot
+            probe.handle = _timed(slot, self._tallies[slot.id])
         for source in self._plan.sources:
             lane = lanes.of_source[source.id]
-            taker = _Taker(lane, life, self._clock, self._forget, self._limit_s, self._frames)
+            taker = _Taker(
+                lane, life, self._clock, self._forget, limit_s=self._limit_s, most=self._frames
+            )
             self._run_source(source, life, taker)
             if life.failure is not None:
                 raise exits.Quit(exits.FAILED, f"{self._plan.name}: {life.failure}")
@@ -187,9 +191,7 @@ class _Bench:
         )
 
 
-def _timed(
-    slot: Slot, tally: _Tally
-) -> Callable[[list[AnyPacket]], list[AnyPacket]]:
+def _timed(slot: Slot, tally: _Tally) -> Callable[[list[AnyPacket]], list[AnyPacket]]:
     handle, cpu_ns, wall_ns = slot.handle, time.thread_time_ns, time.perf_counter_ns
 
     def timed(burst: list[AnyPacket]) -> list[AnyPacket]:
@@ -212,6 +214,7 @@ class _Taker:
         life: Life,
         clock: FakeClock,
         forget: Callable[[Lane], None],
+        *,
         limit_s: float | None,
         most: int | None,
     ) -> None:
@@ -293,5 +296,3 @@ class _Nowhere:
     def seal(self, message: Message) -> bytes:
         """The body as it is."""
         return message.body
-
-

@@ -109,40 +109,40 @@ def _epilogue(example: str) -> str:
     return f"Example:\n  {example}"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def run_command_line(arguments: Sequence[str]) -> int:
     """Run one command line; returns the exit code. Never raises for what a user can cause."""
     app = build_app()
-    tokens = list(sys.argv[1:] if arguments is None else arguments)
-    return guarded(lambda: app(tokens))
+    return guarded(lambda: app(list(arguments)))
 
 
 def guarded(command: Callable[[], object]) -> int:
     """Call `command` and turn its end into an exit code, and a sentence where one is due."""
+    code: object
     try:
         code = command()
         sys.stdout.flush()
-        return code if isinstance(code, int) else exits.OK
     except BrokenPipeError:
         _discard_stdout()
-        return exits.NOBODY_READS
+        code = exits.NOBODY_READS
     except KeyboardInterrupt:
-        return exits.INTERRUPTED
+        code = exits.INTERRUPTED
     except CycloptsError as error:
         error.verbose = False
-        return _say(exits.USAGE, f"{error}\nSee '{program()} --help'.")
+        code = _say(exits.USAGE, f"{error}\nSee '{program()} --help'.")
     except exits.Quit as error:
-        return _say(error.code, str(error))
+        code = _say(error.code, str(error))
     except ConfigError as error:
-        return complain(error)
+        code = complain(error)
     except Unavailable as error:
-        return _say(exits.UNAVAILABLE, str(error))
+        code = _say(exits.UNAVAILABLE, str(error))
     except PluginError as error:
-        return _say(exits.BUG, f"a plugin is broken: {error}")
+        code = _say(exits.BUG, f"a plugin is broken: {error}")
     except Exception:  # noqa: BLE001  the last resort: it says so and keeps the traceback
         traceback.print_exc()
-        return _say(
+        code = _say(
             exits.BUG, f"this is a bug in edgeapp {__version__}; please report what stands above"
         )
+    return code if isinstance(code, int) else exits.OK
 
 
 def complain(error: ConfigError) -> int:

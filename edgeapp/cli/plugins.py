@@ -151,14 +151,20 @@ def _page(plugin: "Plugin") -> list[str]:
     lines = [f"{plugin.kind} {plugin.name}", ""]
     lines += textwrap.indent(inspect.getdoc(plugin.factory) or "", "  ").splitlines()
     lines.append("")
-    for key, said in (("takes", facts["takes"]), ("gives", facts["gives"]), ("from", facts["from"])):
+    for key, said in (
+        ("takes", facts["takes"]),
+        ("gives", facts["gives"]),
+        ("from", facts["from"]),
+    ):
         if said:
             lines.append(f"  {key:<6} {said}")
     lines += ["", "Options"]
     for row in facts["options"]:
         default = "required" if row["required"] else f"default {_yaml(row['default'])}"
         lines.append(f"  {row['name']}: {row['wants']}; {default}")
-        lines += textwrap.wrap(row["description"], 90, initial_indent="      ", subsequent_indent="      ")
+        lines += textwrap.wrap(
+            row["description"], 90, initial_indent="      ", subsequent_indent="      "
+        )
     if not facts["options"]:
         lines.append("  none")
     lines += ["", f"Keys of every {plugin.kind}: {', '.join(keys_of(plugin.kind))}"]

@@ -1,6 +1,5 @@
 """How the user called us, to print commands that can be copied as they are."""
 
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ def program(called: str | None = None) -> str:
     if path.name != "edgeapp":  # called as a function, such as by a test
         return "edgeapp"
     found = shutil.which("edgeapp")
-    if found and path.exists() and os.path.samefile(found, path):
+    if found and path.exists() and path.samefile(found):
         return "edgeapp"
     return _short(path)
 
@@ -23,4 +22,6 @@ def program(called: str | None = None) -> str:
 def _short(path: Path) -> str:
     """Relative to the working directory where that is below it."""
     absolute = Path.cwd() / path
-    return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else str(path)
+    return (
+        str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else str(path)
+    )

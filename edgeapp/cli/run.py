@@ -1,7 +1,9 @@
 """`edgeapp run`: read, check, connect, run, and say how it went."""
 
 import os
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from edgeapp.runtime.app import App
     from edgeapp.runtime.pipeline import Outcome
 
+Level = Literal["debug", "info", "warning", "error"]
 LogFormat = Annotated[Literal["text", "json"] | None, Parameter(show_default=False)]
 
 
@@ -29,7 +32,7 @@ def run(
     device: Device = None,
     json: Flag = False,
     plain: Flag = False,
-    log_level: Literal["debug", "info", "warning", "error"] = "info",
+    log_level: Level = "info",
     log_format: LogFormat = None,
 ) -> int:
     """Run pipelines.
@@ -46,6 +49,32 @@ def run(
     """
     chosen = existing(files)
     for_s = None if for_ is None else seconds(for_)
+    try:
+        return _run_files(
+            chosen,
+            sets,
+            device,
+            for_s,
+            json=json,
+            plain=plain,
+            log_level=log_level,
+            log_format=log_format,
+        )
+    except KeyboardInterrupt:  # or SIGTERM, before the start or after the end
+        return exits.OK
+
+
+def _run_files(
+    files: list[Path],
+    sets: tuple[str, ...],
+    device: Path | None,
+    for_s: float | None,
+    *,
+    json: bool,
+    plain: bool,
+    log_level: Level,
+    log_format: Literal["text", "json"] | None,
+) -> int:
     one_thread_each()
     from edgeapp.config.device import read_device
     from edgeapp.core.clock import MonotonicClock
@@ -53,7 +82,7 @@ def run(
     from edgeapp.service.logs import format_from, set_up
 
     config = read_device(device)
-    plans = load(chosen, sets=sets, device=config)
+    plans = load(files, sets=sets, device=config)
     log = set_up(log_level, log_format or format_from())
     from edgeapp.cli.link_up import link_up
 
@@ -90,6 +119,9 @@ def _watch(link: "LinkUp", *, for_s: float | None, json: bool, plain: bool) -> "
     from edgeapp.cli.watch import JsonShow, LiveShow, PlainShow, Watch
 
     if json:
+        from json import dumps
+
+        print(dumps({"type": "start", "subscribe": link.hints}), flush=True)
         return Watch(JsonShow(link.facts))
     if link.hints:
         print("Watch the messages from another terminal:", *link.hints, sep="\n  ", flush=True)
@@ -99,14 +131,14 @@ def _watch(link: "LinkUp", *, for_s: float | None, json: bool, plain: bool) -> "
     return Watch(LiveShow(link.view, for_s=for_s, hint=hint))
 
 
-def _run(
-    app: "App", link: "LinkUp", watch: "Watch", for_s: float | None
-) -> "dict[str, Outcome]":
+def _run(app: "App", link: "LinkUp", watch: "Watch", for_s: float | None) -> "dict[str, Outcome]":
     import asyncio
 
     from edgeapp.runtime.app import run_until_stopped
 
-    return asyncio.run(run_until_stopped(app, link.uplink.run, for_s=for_s, beside=watch))
+    outcomes = asyncio.run(run_until_stopped(app, link.uplink.run, for_s=for_s, beside=watch))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the loop has reset it
+    return outcomes
 
 
 def _summary(
@@ -135,12 +167,10 @@ def _summary(
 
 
 def _code(outcomes: "dict[str, Outcome]", watch: "Watch") -> int:
-    stuck = [
-        f"{name}/{stage}" for name, outcome in outcomes.items() for stage in outcome.stuck
-    ]
+    stuck = [f"{name}/{stage}" for name, outcome in outcomes.items() for stage in outcome.stuck]
     if stuck:
         print(f"edgeapp: left behind, stuck: {', '.join(stuck)}", file=sys.stderr, flush=True)
-        _discard_output()
+        _flush_output()
         os._exit(exits.FAILED)  # their threads cannot be ended in any other way
     if watch.nobody_reads:
         return exits.NOBODY_READS
@@ -148,8 +178,6 @@ def _code(outcomes: "dict[str, Outcome]", watch: "Watch") -> int:
     return exits.FAILED if failed else exits.OK
 
 
-def _discard_output() -> None:
-    try:
+def _flush_output() -> None:
+    with suppress(OSError):  # nobody reads it
         sys.stdout.flush()
-    except OSError:
-        pass  # nobody reads it

@@ -1,6 +1,8 @@
 """Numbers, times and results in words that people read at a glance."""
 
 import re
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from edgeapp.core.payload import Detections, Features, Image, Score, Signal
 
@@ -11,22 +13,8 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_
 
 def result(value: object) -> str:
     """A payload in a few words; empty for what has none, such as a model's raw tensors."""
-    if isinstance(value, Detections):
-        return _detections(value)
-    if isinstance(value, Score):
-        if not value.ready:
-            return f"learning {100 * value.progress:.0f} %"
-        return f"score {value.value:.2f}, {'normal' if value.value < 1 else 'unusual'}"
-    if isinstance(value, Features):
-        named = zip(value.names[:_NAMED], value.values[:_NAMED], strict=True)
-        more = ", …" if len(value.names) > _NAMED else ""
-        return ", ".join(f"{name} {number:.3g}" for name, number in named) + more
-    if isinstance(value, Image):
-        return "{} x {}".format(*value.size)
-    if isinstance(value, Signal):
-        seconds = value.samples.shape[1] / value.rate_hz
-        return f"{plural(len(value.channels), 'channel')}, {span(seconds)}"
-    return ""
+    say = _WORDS.get(type(value))
+    return "" if say is None else say(value)
 
 
 def _detections(found: Detections) -> str:
@@ -38,6 +26,37 @@ def _detections(found: Detections) -> str:
     ]
     more = f", {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     return printable(", ".join(named) + more)
+
+
+def _score(score: Score) -> str:
+    if not score.ready:
+        return f"learning {100 * score.progress:.0f} %"
+    return f"score {score.value:.2f}, {'normal' if score.value < 1 else 'unusual'}"
+
+
+def _features(features: Features) -> str:
+    named = zip(features.names[:_NAMED], features.values[:_NAMED], strict=True)
+    more = ", …" if len(features.names) > _NAMED else ""
+    return ", ".join(f"{name} {number:.3g}" for name, number in named) + more
+
+
+def _image(image: Image) -> str:
+    width, height = image.size
+    return f"{width} x {height}"
+
+
+def _signal(signal: Signal) -> str:
+    seconds = signal.samples.shape[1] / signal.rate_hz
+    return f"{plural(len(signal.channels), 'channel')}, {span(seconds)}"
+
+
+_WORDS: Mapping[type, Callable[[Any], str]] = {
+    Detections: _detections,
+    Score: _score,
+    Features: _features,
+    Image: _image,
+    Signal: _signal,
+}
 
 
 def printable(text: str) -> str:
