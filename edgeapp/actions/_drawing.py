@@ -32,6 +32,7 @@ def with_boxes(image: Image, found: Detections) -> NDArray[np.uint8]:
     canvas: Any = cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR) if pixels.ndim == 2 else pixels.copy()  # noqa: PLR2004 - grey
     width, height = image.size
     line = max(1, round(min(width, height) / 250))
+    labels = []
     for n in reversed(range(len(found))):
         left, top, right, bottom = _in_pixels(found.xyxy[n], image)
         if right <= 0 or bottom <= 0 or left >= width or top >= height:
@@ -39,7 +40,9 @@ def with_boxes(image: Image, found: Detections) -> NDArray[np.uint8]:
         kind = int(found.classes[n])
         color = _PALETTE[kind % len(_PALETTE)]
         cv2.rectangle(canvas, (left, top), (right, bottom), color, line)
-        _label(canvas, f"{found.labels[kind]} {found.scores[n]:.0%}", (left, top), color, line)
+        labels.append((f"{found.labels[kind]} {found.scores[n]:.0%}", (left, top), color))
+    for text, corner, color in labels:  # last, so that no line crosses the letters
+        _label(canvas, text, corner, color, line)
     return np.asarray(canvas, np.uint8)
 
 

@@ -10,9 +10,9 @@ from edgeapp.sources._pace import RateLimit
 
 _PATIENCE_AT_OPENING = 0.95
 _PATIENCE = {"rtsp": 0.46, "rtsps": 0.46, "http": 0.92, "https": 0.92}
-"""Limits of opening and of one network wait, as parts of `silence_s`. FFmpeg's RTSP reader starts a second wait
-after the first one was interrupted, so each gets just under half; a stream that comes back in
-time survives."""
+"""Limits of opening and of one network wait, as parts of `silence_s`. FFmpeg's RTSP reader starts
+a second wait after the first one was interrupted, so each gets just under half; a stream that
+comes back in time survives."""
 
 
 def read(options: CameraOptions, context: Context, emit: Emit[Image]) -> None:
