@@ -8,6 +8,8 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from edgeapp.cli import exits
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (the process's own if not given); returns the exit code."""
@@ -21,6 +23,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return run_command_line(arguments)
     except KeyboardInterrupt:
-        return 0 if running else 130
+        return exits.OK if running else exits.INTERRUPTED
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -124,8 +124,6 @@ def guarded(command: Callable[[], object]) -> int:
     except BrokenPipeError:
         _discard_stdout()
         code = exits.NOBODY_READS
-    except KeyboardInterrupt:
-        code = exits.INTERRUPTED
     except CycloptsError as error:
         error.verbose = False
         code = _say(exits.USAGE, f"{error}\nSee '{program()} --help'.")

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from edgeapp.core.plugin import Kind, Plugin
     from edgeapp.plan.discover import Registry
 
+_LONGEST_DEFAULT = 40
+
 app = App(
     name="plugins",
     help="Show the plugins that pipelines can use, or one of them with its options.",
@@ -160,7 +162,7 @@ def _page(plugin: "Plugin") -> list[str]:
             lines.append(f"  {key:<6} {said}")
     lines += ["", "Options"]
     for row in facts["options"]:
-        default = "required" if row["required"] else f"default {_yaml(row['default'])}"
+        default = "required" if row["required"] else f"default {_shortened(row['default'])}"
         lines.append(f"  {row['name']}: {row['wants']}; {default}")
         lines += textwrap.wrap(
             row["description"], 90, initial_indent="      ", subsequent_indent="      "
@@ -181,6 +183,11 @@ def _example(plugin: "Plugin") -> str:
             example = field.examples[0] if field.examples else "..."
             lines.append(f"  {field.alias or name}: {_yaml(example)}")
     return "\n".join(lines)
+
+
+def _shortened(value: object) -> str:
+    text = _yaml(value)
+    return text if len(text) <= _LONGEST_DEFAULT else f"{text[:_LONGEST_DEFAULT]}…"
 
 
 def _yaml(value: object) -> str:

@@ -206,11 +206,9 @@ class _Paint:
 
     def stage(self, stage: StageStatus, pace: Pace, ids: int) -> str:
         """The line of one stage."""
-        what = stage.plugin
-        if stage.variant is not None:
-            what += f" {stage.variant}"
-            if stage.setting is not None and stage.setting.rung:
-                what += f" (rung {stage.setting.rung + 1})"
+        what = stage.variant or stage.plugin
+        if stage.setting is not None and stage.setting.rung:
+            what += f" ↓{stage.setting.rung}"  # so many steps down the ladder
         what_columns = self._numbers_at() - ids - 4
         went = words.reasons(stage.dropped)
         if stage.shed:
