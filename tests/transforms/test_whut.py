@@ -10,8 +10,8 @@ With all channels, states 2, 3 and 4 are told apart cleanly, and so is state 1. 
   learned. `test_state_5_alarms_because_its_pressures_climb` shows it.
 - State 1 ends with spikes of a flow meter, three windows long, and slow drifts of vibration.
 - Vibration alone does not tell 3, 4 and 5 apart: their four velocity levels wander over the same
-  ranges. One pump alone is much quieter, so a baseline of state 1 sees all others; a baseline of
-  2 to 5, whose levels fall that low at times, does not see state 1.
+  ranges. One pump alone varies so little that a baseline of state 1 sees all others; those of 2 to
+  5, which wandered while they were learned, have limits too wide to see state 1 below them.
 """
 
 from functools import cache
