@@ -137,6 +137,8 @@ class Detector:
         """The boxes that count, as fractions of the source picture, best score first."""
         options = self._options
         found = within_reason(self._layout.candidates(outputs, options.min_score))
+        if not len(found.scores):  # as most of the time
+            return Detections(*found, options.labels, feed.image)
         kept = best_of_overlapping(*found, max_iou=options.max_iou, max_count=options.max_count)
         image, fit = feed
         xyxy = _in_source(found.xyxy[kept], fit, image.view)
