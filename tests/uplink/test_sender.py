@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from edgeapp.core.clock import FakeClock
 from edgeapp.core.message import Message
+from edgeapp.uplink import sender
 from edgeapp.uplink.connection import Publication
 from edgeapp.uplink.outbox import MemoryOutbox
 from edgeapp.uplink.sender import DRAIN_S, STABLE_S, WINDOW, MqttUplink, NullUplink
@@ -239,6 +240,25 @@ def test_what_was_not_acknowledged_is_sent_again_with_the_same_id() -> None:
     play(story)
 
 
+def test_a_new_connection_begins_with_an_empty_window() -> None:
+    async def story() -> None:
+        broker = FakeBroker(acknowledges=False)
+        device = Device(broker)
+        for n in range(3 * WINDOW):
+            device.offer(n)
+        running = asyncio.create_task(device.uplink.run(device.stop))
+        await device.settle_down()
+        broker.connections[0].lose()
+        while len(broker.connections) < 2:
+            await asyncio.sleep(0)
+        await device.settle_down()
+        assert broker.connections[1].batches == [1, WINDOW - 1]
+        running.cancel()
+        await asyncio.wait([running])
+
+    play(story)
+
+
 def test_a_message_that_the_broker_refuses_blocks_nothing() -> None:
     async def story() -> None:
         broker = FakeBroker(acknowledges=False)
@@ -348,6 +368,26 @@ def test_many_offers_wake_the_loop_once() -> None:
         while device.uplink.statistics().outbox.settled < 10:
             await asyncio.sleep(0.001)
         assert connection.batches == [1, 10]
+        device.stop.set()
+        await running
+
+    play(story)
+
+
+def test_at_a_high_rate_messages_go_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first goes at once; those that follow closely wait for each other."""
+    monkeypatch.setattr(sender, "LINGER_S", 0.5)
+
+    async def story() -> None:
+        device = Device(FakeBroker())
+        running = asyncio.create_task(device.uplink.run(device.stop))
+        await device.settle_down()
+        for n in range(4):
+            device.offer(n)
+            await device.settle_down()
+        while device.uplink.statistics().outbox.settled < 4:
+            await asyncio.sleep(0.001)
+        assert device.broker.connections[0].batches == [1, 1, 3]
         device.stop.set()
         await running
 
