@@ -105,7 +105,7 @@ class Check:
             problem = f"'{spec.id}' is a source: 'lane' is for the stages after it"
             self.found.append(Complaint(spec.place_of("lane"), problem, "remove it"))
         cut = cut_before(spec, plugin)
-        live = spec.kind == "source" and plugin.live(options)
+        live = spec.kind == "source" and self._is_live(spec, plugin, options)
         return StagePlan(
             spec.id,
             plugin,
@@ -122,3 +122,14 @@ class Check:
             every_s=settings.every_s if isinstance(settings, OutputSettings) else 0.0,
             gate_for=gate.get(spec.id),
         )
+
+    def _is_live(self, spec: StageSpec, plugin: Plugin, options: Options) -> bool:
+        try:
+            return bool(plugin.live(options))
+        except Exception as error:  # noqa: BLE001 - the plugin's own test may raise anything
+            problem = (
+                f"{spec.label} cannot use its plugin: the 'live' of source '{plugin.name}' "
+                f"({plugin.where}) failed: {type(error).__name__}: {error}"
+            )
+            self.found.append(Complaint(spec.plugin_place, problem))
+            return False

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from edgeapp.config.pipeline import PipelineSpec, StageSpec
 from edgeapp.core.plugin import Kind
-from edgeapp.document.tree import shortened
+from edgeapp.document.tree import Scalar, shortened
 from edgeapp.document.words import did_you_mean
 from edgeapp.errors import Complaint
 
@@ -62,9 +62,11 @@ def _upstream_of(stage: StageSpec, spec: PipelineSpec, found: list[Complaint]) -
             problem = f"'{stage.id}' is a source and reads no other stage"
             found.append(Complaint(entry.place, problem, "remove 'from'"))
         return None
-    if entry and named is not None:
+    if named is not None:
         return _named(stage, named, spec, found)
-    return None if entry else _above(stage, spec, found)
+    if entry is None or (isinstance(entry.value, Scalar) and entry.value.value is None):
+        return _above(stage, spec, found)
+    return None  # it is no text; that was said already
 
 
 def _named(stage: StageSpec, named: str, spec: PipelineSpec, found: list[Complaint]) -> str | None:

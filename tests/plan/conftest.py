@@ -54,6 +54,13 @@ class Replay(Base):
     def run(self, emit: Emit[Image], /) -> None: ...
 
 
+@source("odd", live=lambda options: options.none)
+class Odd(Base):
+    """Does not know whether it is live."""
+
+    def run(self, emit: Emit[Image], /) -> None: ...
+
+
 @transform("shrink", stateless=True)
 class Shrink(Base):
     """Stateless pictures."""

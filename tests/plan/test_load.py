@@ -69,7 +69,7 @@ def test_output_files_lie_in_the_pipelines_own_folder(stages: Stages, tmp_path: 
             ["cam: {source: cem}"],
             (
                 "1: there is no source 'cem' = did you mean 'cam'? "
-                "Sources: bearing, cam, camera, conveyor, replay, sensor, vibration"
+                "Sources: bearing, cam, camera, conveyor, odd, replay, sensor, vibration"
             ),
         ),
         (
@@ -148,6 +148,12 @@ def test_a_set_for_a_stage_that_is_nowhere_is_a_mistake(mistakes: Mistakes) -> N
     assert mistakes(CAM, sets=("can.speed=4",)) == [
         "no pipeline has a stage 'can' = did you mean 'cam'? Stages: cam"
     ]
+
+
+def test_a_source_that_cannot_say_whether_it_is_live_is_a_mistake(mistakes: Mistakes) -> None:
+    [wrong] = mistakes("odd: {source: odd}")
+
+    assert wrong.startswith("1: stage 'odd' cannot use its plugin: the 'live' of source 'odd'")
 
 
 def test_no_file_is_a_mistake() -> None:

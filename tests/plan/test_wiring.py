@@ -39,6 +39,16 @@ def test_a_stage_may_stand_above_the_one_it_reads_and_comes_after_it_in_the_plan
     assert list(plan.stages) == ["cam", "small", "act"]
 
 
+def test_an_empty_from_is_as_good_as_none(stages: Stages) -> None:
+    assert stages(CAM, "act: {action: act, from: }").stages["act"].upstream == "cam"
+
+
+def test_a_from_that_is_no_text_is_one_mistake(mistakes: Mistakes) -> None:
+    assert mistakes(CAM, "act: {action: act, from: [cam]}") == [
+        "2: stage 'act': from must be text, not a list of 1"
+    ]
+
+
 def test_a_pipeline_may_have_several_sources(stages: Stages) -> None:
     plan = stages(CAM, "one: {action: act}", "cam2: {source: cam}", "two: {action: act}")
 
