@@ -34,11 +34,15 @@ class BearingGeometry(Options):
 
     balls: int = Field(default=9, ge=3, le=200, description="How many rolling elements it has.")
     ball_mm: float = Field(
-        default=0.3126 * 25.4, gt=0, description="Diameter of a rolling element, in millimetres."
+        default=0.3126 * 25.4,
+        ge=0.1,
+        le=1000,
+        description="Diameter of a rolling element, in millimetres.",
     )
     pitch_mm: float = Field(
         default=1.537 * 25.4,
-        gt=0,
+        ge=0.1,
+        le=10_000,
         description="Diameter of the circle through the rolling elements' centres, in millimetres.",
     )
     contact_deg: float = Field(

@@ -21,11 +21,13 @@ from edgeapp.api import (
 from edgeapp.sources._pace import RealTime
 
 ACCELERATION = "m/s²"
+MOST_BLOCK_SAMPLES = 1 << 20
 
 Fault = Literal["none", "outer", "inner", "ball", "cage"]
 
 _FORGOTTEN = 1e-4
 """A ring this far below its beginning is cut off."""
+_LONGEST_RING_S = 1.0
 _LOAD_EXTENT = 0.5
 """Half of the bearing carries load: no clearance and no preload."""
 _LOAD_EXPONENT = 1.5
@@ -39,7 +41,7 @@ class BearingOptions(Options):
 
     rate_hz: float = Field(default=12_000.0, gt=0, le=1_000_000, description="Samples per second.")
     speed_rpm: float = Field(
-        default=1_797.0, gt=0, description="Speed of the shaft, turns per minute."
+        default=1_797.0, ge=1, le=1_000_000, description="Speed of the shaft, turns per minute."
     )
     geometry: BearingGeometry = Field(
         default_factory=BearingGeometry,
@@ -51,6 +53,7 @@ class BearingOptions(Options):
     severity: float = Field(
         default=5.0,
         ge=0,
+        le=1e6,
         description="How hard the damage strikes: about the peak of the ringing, in m/s².",
     )
     onset_s: float = Field(
@@ -80,10 +83,13 @@ class BearingOptions(Options):
         description="How fast the ringing dies away, as a fraction of critical.",
     )
     unbalance: float = Field(
-        default=1.0, ge=0, description="Amplitude of the shaft's unbalance, once per turn, in m/s²."
+        default=1.0,
+        ge=0,
+        le=1e6,
+        description="Amplitude of the shaft's unbalance, once per turn, in m/s².",
     )
     noise: float = Field(
-        default=0.5, ge=0, description="RMS of the noise of machine and sensor, in m/s²."
+        default=0.5, ge=0, le=1e6, description="RMS of the noise of machine and sensor, in m/s²."
     )
     seed: int = Field(
         default=1, ge=0, description="Another seed, another recording of the same machine."
@@ -101,7 +107,7 @@ class BearingOptions(Options):
         default=0.05,
         gt=0,
         le=60,
-        description="How much of the signal to pass on at a time, in seconds; at least one sample.",
+        description="How much of the signal to pass on at a time, in seconds; from one sample to a million.",
     )
 
     @model_validator(mode="after")
@@ -111,7 +117,17 @@ class BearingOptions(Options):
                 f"a resonance at {self.resonance_hz:g} Hz cannot be seen at {self.rate_hz:g} Hz: "
                 "sample at more than twice the resonance"
             )
+        if self.ring_s > _LONGEST_RING_S:
+            raise ValueError(
+                f"with this damping the resonance would ring for {self.ring_s:.3g} s: raise "
+                "damping or resonance_hz"
+            )
         return self
+
+    @property
+    def ring_s(self) -> float:
+        """How long an impact can be heard."""
+        return -log(_FORGOTTEN) / (2 * pi * self.resonance_hz * self.damping)
 
 
 @source("bearing", live=False)
@@ -137,7 +153,7 @@ class Bearing:
         """Emit blocks until `duration_s` is over."""
         options = self._options
         rate_hz = options.rate_hz
-        block_samples = max(1, round(options.block_s * rate_hz))
+        block_samples = min(max(1, round(options.block_s * rate_hz)), MOST_BLOCK_SAMPLES)
         left = None if options.duration_s is None else round(options.duration_s * rate_hz)
         synthesis = Synthesis(options)
         pace = RealTime(self._context) if options.speed == "real_time" else None
@@ -167,7 +183,7 @@ class Synthesis:
         self._omega = 2 * pi * options.resonance_hz
         self._decay = options.damping * self._omega
         self._omega_damped = self._omega * sqrt(1 - options.damping**2)
-        self._ring_samples = ceil(-log(_FORGOTTEN) / self._decay * options.rate_hz)
+        self._ring_samples = ceil(options.ring_s * options.rate_hz)
         self._tail = np.zeros(self._ring_samples)
 
     def next(self, count: int) -> NDArray[np.float32]:

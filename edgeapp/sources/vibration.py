@@ -29,6 +29,7 @@ ACCELERATION = "m/s²"
 STANDARD_GRAVITY = 9.80665
 """m/s² in 1 g, by definition."""
 DEFAULT_BLOCK_S = 0.05
+MOST_BLOCK_SAMPLES = 1 << 20
 
 _NO_UNIT = "1"
 _VOLTS = {"V": 1.0, "mV": 1e-3}
@@ -86,7 +87,7 @@ class VibrationOptions(Options):
         default=DEFAULT_BLOCK_S,
         gt=0,
         le=60,
-        description="How much of the signal to pass on at a time, in seconds; at least one sample.",
+        description="How much of the signal to pass on at a time, in seconds; from one sample to a million.",
     )
 
     @field_validator("device")
@@ -218,7 +219,7 @@ class Vibration:
         units: tuple[str, ...],
     ) -> None:
         rate_hz = recording.rate_hz
-        block_samples = max(1, round(self._options.block_s * rate_hz))
+        block_samples = min(max(1, round(self._options.block_s * rate_hz)), MOST_BLOCK_SAMPLES)
         pace = RealTime(self._context) if self._options.speed == "real_time" else None
         end = lost = 0
         for count, samples in self._blocks(recording, block_samples):

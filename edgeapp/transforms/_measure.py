@@ -18,6 +18,9 @@ VELOCITY_HZ = (10.0, 1000.0)
 
 _AT_ONCE = 1 << 17
 """Samples measured in one go: scratch of about 1 MiB stays in the cache and bounds memory."""
+_LEAST_CYCLES = 4
+"""Of the lowest frequency of velocity; with fewer, what lies below it leaks into the band, where
+integration makes the most of it."""
 _LEAST_CAGE_TURNS = 3
 """Below this the Hann² window's main lobe reaches from the mean to the cage's line."""
 _HIGHEST = 0.95
@@ -108,7 +111,11 @@ class Measure:
         """The bins from 10 to 1000 Hz, and what turns (m/s²)² there into (mm/s)²."""
         rate_hz, count = self.form.rate_hz, self.form.length
         low, high = VELOCITY_HZ
-        if ACCELERATION not in self.form.units or rate_hz <= 2 * high or count < rate_hz / low:
+        if (
+            ACCELERATION not in self.form.units
+            or rate_hz <= 2 * high
+            or count < _LEAST_CYCLES * rate_hz / low
+        ):
             return None
         bins = self._bins(VELOCITY_HZ)
         omega = 2 * np.pi * np.arange(bins.start, bins.stop) * rate_hz / count

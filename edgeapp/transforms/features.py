@@ -43,7 +43,10 @@ class FeaturesOptions(Options):
         "faults in the envelope spectrum. Needs speed_rpm.",
     )
     speed_rpm: float | None = Field(
-        default=None, gt=0, description="Speed of the shaft in the bearing, in turns per minute."
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="Speed of the shaft in the bearing, in turns per minute.",
     )
     envelope_hz: Band = Field(
         default=(2_000.0, 10_000.0),
@@ -93,7 +96,7 @@ class FeaturesOfSignal:
     - `rms`, `peak` (largest deviation), `peak_to_peak`, `crest` (peak / rms).
     - `kurtosis_pearson` (3 for Gaussian noise, not the excess) and `skewness`, of the population.
     - `velocity_rms` in mm/s: 10 to 1000 Hz, integrated in the frequency domain, as ISO 20816 asks.
-      Only for channels in m/s², sampled faster than 2000 Hz, in windows from 0.1 s on.
+      Only for channels in m/s², sampled faster than 2000 Hz, in windows from 0.4 s on.
     - `rms_<low>_<high>_hz` for each of `band_hz`.
     - With `bearing`: `outer_1` to `outer_3`, likewise `inner`, `ball` (multiples of 2 x BSF) and
       `cage`: amplitude of the harmonics in the spectrum of the squared envelope, in unit²; and

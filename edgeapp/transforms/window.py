@@ -19,6 +19,9 @@ from edgeapp.api import (
     transform,
 )
 
+MOST_SAMPLES = 1 << 24
+"""Of a window: 64 MiB for each channel."""
+
 
 class WindowOptions(Options):
     """How long a window is and how far apart windows start."""
@@ -27,7 +30,10 @@ class WindowOptions(Options):
         default=None, gt=0, description="Length of a window in seconds; or give length_samples."
     )
     length_samples: int | None = Field(
-        default=None, ge=1, description="Length of a window in samples; or give length_s."
+        default=None,
+        ge=1,
+        le=MOST_SAMPLES,
+        description="Length of a window in samples; or give length_s.",
     )
     hop_s: float | None = Field(
         default=None,
@@ -60,6 +66,11 @@ class WindowOptions(Options):
                 f"a window of {length} samples every {hop} samples is not possible: "
                 f"at {rate_hz:g} Hz a sample lasts {1 / rate_hz:g} s",
                 reason="too_short",
+            )
+        if length > MOST_SAMPLES:
+            raise BadPacket(
+                f"a window of {length} samples is more than {MOST_SAMPLES}: shorten it",
+                reason="too_long",
             )
         return length, hop
 

@@ -69,6 +69,11 @@ def test_in_real_time_a_second_takes_a_second() -> None:
     assert clock.now_ns() == pytest.approx(1e9, rel=0.06)
 
 
+def test_a_resonance_that_rings_for_ever_is_refused() -> None:
+    with pytest.raises(ValidationError, match="raise damping"):
+        BearingOptions(damping=1e-6)
+
+
 def test_a_resonance_above_half_the_sampling_rate_is_refused() -> None:
     with pytest.raises(ValidationError, match="sample at more than twice the resonance"):
         BearingOptions(rate_hz=4000)

@@ -105,6 +105,13 @@ def test_a_window_shorter_than_a_sample_drops_packets_with_a_reason() -> None:
     assert ran.dropped == {"too_short": 1}
 
 
+def test_a_window_that_would_fill_the_memory_is_refused() -> None:
+    with pytest.raises(ValidationError, match="length_samples"):
+        run_stage(Window, {"length_samples": 10**9}, [])
+    ran = run_stage(Window, {"length_s": 1e9}, blocks([10]))
+    assert ran.dropped == {"too_long": 1}
+
+
 @pytest.mark.parametrize(
     "options",
     [
