@@ -94,10 +94,11 @@ def _table(name: str, left_out: tuple[str, ...], results: "list[Measured]") -> l
                 continue
             seen.add(row.variant)
             what = row.plugin if row.variant is None else f"{row.plugin} {row.variant}"
-            lines.append(
+            line = (
                 f"{row.id:<13.13} {what:<27.27} {row.packets:>9,}"
                 f"{_ms(row.cpu_ms):>9}{_ms(row.p50_ms):>9}{_ms(row.p99_ms):>9}"
             )
+            lines.append(line.rstrip())
     lines += ["", "CPU ms: CPU time for each packet that the stage took."]
     if left_out:
         lines.append(f"Left out, for they would act: {', '.join(left_out)}.")

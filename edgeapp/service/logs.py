@@ -160,7 +160,7 @@ class TextLine:
             line = f"{when} {level:<7} {said}  {facts}"
         line = line.rstrip()
         if exception:
-            line += "".join(f"\n    {part}" for part in exception.splitlines())
+            line += "".join(f"\n    {_printable(part)}" for part in exception.splitlines())
         return line
 
 
@@ -172,6 +172,10 @@ def in_color(stream: TextIO) -> bool:
         return stream.isatty()
     except ValueError:  # closed
         return False
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _value(value: object) -> str:

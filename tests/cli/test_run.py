@@ -1,0 +1,168 @@
+"""`edgeapp run` as a user meets it: in a process of its own, in a pipe and in a terminal."""
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Start
+
+pytestmark = pytest.mark.slow
+LIMIT_S = 60
+
+
+def test_help_and_import_load_nothing_heavy() -> None:
+    code = (
+        "import sys; from edgeapp.cli import main; "
+        "codes = [main(a) for a in (['--help'], ['run', '--help'], ['bench', '--help'], [])]; "
+        "import edgeapp; "
+        "heavy = {'numpy', 'cv2', 'onnxruntime', 'pydantic', 'structlog', 'aiomqtt'}; "
+        "sys.exit(str(codes) + str(heavy & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=LIMIT_S
+    )
+    assert done.stderr.strip() == "[0, 0, 0, 0]set()"
+
+
+def test_a_vibration_pipeline_loads_neither_opencv_nor_onnxruntime_nor_mqtt(pump: Path) -> None:
+    code = (
+        "import sys; from edgeapp.cli import main; "
+        f"code = main(['run', {str(pump)!r}, '--for', '0.5s']); "
+        "sys.exit(str(code) + str({'cv2', 'onnxruntime', 'aiomqtt'} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=LIMIT_S
+    )
+    assert done.stderr.strip().endswith("0set()")
+
+
+def test_for_ends_a_run_with_a_summary(start: Start, pump: Path) -> None:
+    process = start("run", pump, "--for", "1s")
+    out, err = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 0, err
+    assert "pump stopped: " in out
+    assert "all answered; trend " in out
+    assert "Traceback" not in err
+
+
+def test_json_prints_states_and_a_summary(start: Start, pump: Path) -> None:
+    process = start("run", pump, "--for", "2500ms", "--json")
+    out, err = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 0, err
+    first, *states, last = [json.loads(line) for line in out.splitlines()]
+    assert first == {"type": "start", "subscribe": []}
+    assert len(states) >= 1
+    assert states[-1]["pipelines"][0]["state"] == "running"
+    assert last["type"] == "summary"
+    assert last["pipelines"][0]["ending"] == "stopped"
+    taken = {stage["id"]: stage["taken"] for stage in last["pipelines"][0]["stages"]}
+    assert taken["features"] > 0
+    assert last["uplink"] is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("after_s", [0.0, 2.0])
+def test_signals_end_a_run_with_success(
+    number: signal.Signals, after_s: float, start: Start, pump: Path
+) -> None:
+    """Also while it is still opening, just after its first line."""
+    process = start("run", pump, "--json")
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["type"] == "start"
+    time.sleep(after_s)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 0, err
+    assert "Traceback" not in err
+
+
+def test_a_closed_pipe_ends_a_run_quietly(start: Start, pump: Path) -> None:
+    process = start("run", pump, "--json")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(LIMIT_S) == 141
+    assert process.stderr is not None
+    assert "Traceback" not in process.stderr.read()
+    process.stderr.close()
+
+
+def test_messages_can_be_watched_with_the_command_that_run_prints(start: Start, pump: Path) -> None:
+    pytest.importorskip("iotcore")
+    pump.write_text(pump.read_text() + "  send: {output: mqtt, from: features}\n")
+    process = start("run", pump, "--json")
+    assert process.stdout is not None
+    [tap, _] = json.loads(process.stdout.readline())["subscribe"]
+    watcher = start("tap", *tap.split()[tap.split().index("tap") + 1 :], "--count", "3", "--json")
+    out, err = watcher.communicate(timeout=LIMIT_S)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=LIMIT_S)
+    assert watcher.returncode == 0, err
+    messages = [json.loads(line) for line in out.splitlines()]
+    assert any(message["topic"].endswith("/pump/send") for message in messages)
+    assert process.returncode == 0
+
+
+class Terminal:
+    """`edgeapp` in a pseudo terminal of 80 by 24."""
+
+    def __init__(self, *arguments: str | Path) -> None:
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.environ["TERM"] = "xterm-256color"
+            os.environ.pop("NO_COLOR", None)
+            command = [sys.executable, "-m", "edgeapp", *map(str, arguments)]
+            os.execv(sys.executable, command)
+        self.resize(80, 24)
+        self.shown = ""
+
+    def resize(self, columns: int, rows: int) -> None:
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def read_until(self, text: str) -> None:
+        """Read until the text was shown anew."""
+        new = ""
+        until_s = time.monotonic() + LIMIT_S
+        while text not in new:
+            assert time.monotonic() < until_s, f"{text!r} is not in {new!r}"
+            new += self._read()
+        self.shown += new
+
+    def end(self) -> int:
+        """Read to the end; returns the exit code."""
+        while new := self._read():
+            self.shown += new
+        os.close(self.fd)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def _read(self) -> str:
+        try:
+            return os.read(self.fd, 65_536).decode(errors="replace")
+        except OSError:  # how Linux says that the other end was closed
+            return ""
+
+
+def test_in_a_terminal_the_view_is_live_until_ctrl_c(pump: Path) -> None:
+    terminal = Terminal("run", pump)
+    terminal.read_until("● running")
+    terminal.read_until("→ features: ")
+    terminal.resize(50, 12)
+    terminal.read_until("● running")
+    os.write(terminal.fd, b"\x03")
+    assert terminal.end() == 0
+    last = terminal.shown[terminal.shown.rindex("● ") :]
+    assert "stopped" in last
+    assert "\x1b[?25h" in last, "the cursor is shown again"
+    assert "pump stopped: " in last
+    assert "pipeline ended" in terminal.shown, "logs are shown while the view is up"
+    assert "Traceback" not in terminal.shown

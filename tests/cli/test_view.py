@@ -1,0 +1,105 @@
+"""What a frame of the live view looks like."""
+
+import re
+
+import pytest
+
+from edgeapp.cli.painter import width
+from edgeapp.cli.recent import Recent
+from edgeapp.cli.view import Scene, frame
+from edgeapp.core.payload import Score
+from edgeapp.runtime.status import PipelineStatus
+from tests.cli import scenes
+
+GOLDEN = """\
+edgeapp  0:12 of 0:30  Ctrl-C stops
+● mqtt 127.0.0.1:1883 connected  275 sent · 0 queued · 0 dropped
+
+inspection  ● running         rate/s  p50 ms  p99 ms  queue  dropped
+  belt      conveyor            30.0
+  detect    conveyor_160 ↓1     30.0     4.1     4.1      1  2 full, 1 late
+  faulty    keep                30.0
+  picture   save_image           3.0     4.1     4.1
+  parts     mqtt                30.0     4.1     4.1
+  alarm     mqtt                 3.0     4.1     4.1
+  → detect: part 0.93, scratched 0.88
+
+pump-7  ● running             rate/s  p50 ms  p99 ms  queue  dropped
+  bearing   bearing             20.0
+  second    window              20.0
+  features  features             2.0
+  health    anomaly              2.0
+  strange   gate                 2.0
+  warn      mqtt                   0
+  trend     mqtt                 0.2
+  → health: learning 37 %  █████████░░░░░░░░░░░░░░░
+messages: .venv/bin/edgeapp tap --port 1883"""
+
+
+def text(lines: list[str]) -> str:
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def test_both_demo_pipelines_fit_80_by_24() -> None:
+    assert text(frame(scenes.demo(), 80, 24)) == GOLDEN
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 120, 200])
+@pytest.mark.parametrize("rows", [10, 16, 24, 40])
+def test_a_frame_never_exceeds_the_terminal(columns: int, rows: int) -> None:
+    lines = frame(scenes.demo(color=True), columns, rows)
+    assert len(lines) <= rows
+    assert max(width(line) for line in lines) < columns
+
+
+def test_colors_change_no_text() -> None:
+    plain, colored = scenes.demo(), scenes.demo(color=True)
+    shown = [re.sub(r"\x1b\[\d+m", "", line) for line in frame(colored, 80, 24)]
+    assert shown == frame(plain, 80, 24)
+    assert any("\x1b[" in line for line in frame(colored, 80, 24))
+
+
+def test_when_rows_are_short_models_sources_and_results_stay() -> None:
+    shown = text(frame(scenes.demo(), 80, 12))
+    assert "belt" in shown
+    assert "conveyor_160" in shown
+    assert "part 0.93" in shown
+    assert "learning 37 %" in shown
+    assert "faulty" not in shown
+
+
+def test_a_score_is_called_normal_or_unusual() -> None:
+    assert "→ health: score 0.42, normal" in text(frame(scenes.demo(score=Score(0.42)), 80, 24))
+    assert "→ health: score 3.10, unusual" in text(frame(scenes.demo(score=Score(3.1)), 80, 24))
+
+
+def alone(pipeline: PipelineStatus) -> str:
+    return text(frame(Scene(0.0, None, [pipeline], Recent(), scenes.NOW_NS, color=False), 80, 24))
+
+
+def test_what_a_pipeline_waits_for_stands_beside_its_name() -> None:
+    shown = alone(PipelineStatus("porch", "waiting", "camera: /dev/video0 is not there", ()))
+    assert "porch  ● waiting: camera: /dev/video0 is not there" in shown
+
+
+def test_an_old_result_says_how_old_it_is() -> None:
+    last = scenes.packet(scenes.found(person=0.7), age_s=65)
+    stage = scenes.stage("detect", "model", "detector", last=last)
+    assert "→ detect: person 0.70  (1:05 ago)" in alone(
+        PipelineStatus("p", "running", "", (stage,))
+    )
+
+
+def test_what_the_governor_shed_is_shown_apart_from_drops() -> None:
+    stage = scenes.stage("detect", "model", "detector", dropped={"late": 3}, shed=40)
+    assert "3 late, 40 shed" in alone(PipelineStatus("p", "running", "", (stage,)))
+
+
+def test_a_label_cannot_steer_the_terminal() -> None:
+    last = scenes.packet(scenes.found(**{"\x1b[2J": 0.9}))
+    stage = scenes.stage("detect", "model", "detector", last=last)
+    assert "\x1b" not in alone(PipelineStatus("p", "failed", "\x1b]0;x", (stage,)))
+
+
+def test_without_an_uplink_nothing_is_said_of_a_broker() -> None:
+    assert "mqtt" not in alone(PipelineStatus("p", "running", "", ()))
