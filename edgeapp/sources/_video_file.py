@@ -13,7 +13,7 @@ from edgeapp.sources._camera_options import CameraOptions
 from edgeapp.sources._pace import NS, RateLimit, RealTime
 
 _FALLBACK_FPS = 25.0
-_CREDIBLE_FPS = 1000.0
+_CREDIBLE_FPS = (0.01, 1000.0)
 
 
 def read(options: CameraOptions, context: Context, emit: Emit[Image]) -> None:
@@ -64,11 +64,12 @@ class _Timeline:
 
     def __init__(self, capture: "cv2.VideoCapture", start_ns: int) -> None:
         fps = capture.get(cv2.CAP_PROP_FPS)
-        if not 0 < fps <= _CREDIBLE_FPS:  # also when it is not a number
+        if not _CREDIBLE_FPS[0] <= fps <= _CREDIBLE_FPS[1]:  # also when it is not a number
             fps = _FALLBACK_FPS
         self._capture = capture
         self._period_ns = round(NS / fps)
         self._start_ns = start_ns
+        self._last_ns = start_ns - 1
         self.end_ns = start_ns
         """When the picture after the last one would be due."""
 
@@ -78,8 +79,9 @@ class _Timeline:
         t_ns = self.end_ns
         if math.isfinite(position_ms):
             stamped_ns = self._start_ns + round(position_ms * 1e6)
-            if stamped_ns > self.end_ns - self._period_ns:
+            if stamped_ns > self._last_ns:
                 t_ns = stamped_ns
+        self._last_ns = t_ns
         self.end_ns = t_ns + self._period_ns
         return t_ns
 
