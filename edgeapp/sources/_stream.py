@@ -81,6 +81,7 @@ def _read(
                 elif limit.admits(t_ns):
                     emit(Image(frame.to_ndarray(format="bgr24")), t_ns=t_ns, lost=lost)
                     lost = 0
+        context.sleep(0)  # a stop is noticed between the pictures that go on, too
         if t_ns - last_ns > silence_ns:  # sound alone does not keep a camera alive
             raise _silent(options)
 

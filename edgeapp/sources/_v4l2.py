@@ -28,6 +28,7 @@ def read(options: CameraOptions, context: Context, emit: Emit[Image]) -> None:
         while capture.grab():
             t_ns = context.clock.now_ns()
             if not limit.admits(t_ns):
+                context.sleep(0)  # a stop is noticed between the pictures that go on, too
                 continue
             decoded, pixels = capture.retrieve()
             if decoded:

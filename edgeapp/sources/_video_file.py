@@ -32,6 +32,7 @@ def read(options: CameraOptions, context: Context, emit: Emit[Image]) -> None:
                 frames += 1
                 t_ns = timeline.next_ns()
                 if not limit.admits(t_ns):
+                    context.sleep(0)  # a stop is noticed between the pictures that go on, too
                     continue
                 if options.speed == "real_time":
                     real_time.wait_for(t_ns)

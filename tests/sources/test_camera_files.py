@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from edgeapp.api import Unavailable
+from edgeapp.api import Image, Stopping, Unavailable
 from edgeapp.core.opencv import cv2
+from edgeapp.sources._camera_options import CameraOptions
+from edgeapp.sources.camera import Camera
+from edgeapp.testing.stage import context
 from tests.sources.conftest import Run, RunCamera, write_image, write_video
 
 
@@ -60,6 +63,24 @@ def test_stopping_releases_the_file(tmp_path: Path, run_camera: RunCamera) -> No
     before = open_files()
     run_camera(device="clip.avi", speed="fast", stop_after=3)
     assert open_files() == before
+
+
+def test_stop_is_noticed_between_the_pictures_that_go_on(tmp_path: Path) -> None:
+    """Of a low rate, too: nobody waits for the next picture to be due."""
+    write_video(tmp_path / "clip.avi")
+    surroundings = context("camera")
+    options = CameraOptions.model_validate(
+        {"device": str(tmp_path / "clip.avi"), "rate_hz": 0.1, "speed": "fast", "loop": True}
+    )
+    shots = []
+
+    def emit(value: Image, /, *, t_ns: int | None = None, span_ns: int = 0, lost: int = 0) -> None:
+        shots.append((value, t_ns, span_ns, lost))
+        surroundings.stopping.set()
+
+    with pytest.raises(Stopping):
+        Camera(options, surroundings).run(emit)
+    assert len(shots) == 1
 
 
 def test_truncated_video_gives_what_is_there_and_says_what_is_missing(
