@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tokenize import TokenError
 from typing import BinaryIO
 
 import numpy as np
@@ -27,6 +28,8 @@ Decode = Callable[[bytes], NDArray[np.float32]]
 _WAV_PCM, _WAV_FLOAT, _WAV_EXTENSIBLE = 1, 3, 0xFFFE
 _EXTENSIBLE_BYTES = 26  # up to the first two bytes of the sub-format, which say what it is
 _MOST_DIMENSIONS = 2
+_BAD_HEADER = (LookupError, SyntaxError, TokenError, TypeError, ValueError)
+"""What numpy raises for a damaged NPY header, which is a Python literal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ def npy_recording(path: Path, rate_hz: float, channels: Channels) -> Recording:
                 else np.lib.format.read_array_header_2_0
             )
             shape, fortran, dtype = read(file)
-        except ValueError as error:
+        except _BAD_HEADER as error:
             raise ValueError(f"'{path}' is not an NPY file: {error}") from None
         offset = file.tell()
     if dtype.kind not in "iuf":

@@ -72,9 +72,11 @@ class AnomalyOptions(Options):
     def progress(self, learned: Learned) -> float:
         """How much of the learning is done, 0..1."""
         if self.learn_windows is not None:
-            return min(1.0, learned.windows / self.learn_windows)
-        learn_s = DEFAULT_LEARN_S if self.learn_s is None else self.learn_s
-        return min(1.0, learned.learned_ns / (learn_s * NS), len(learned.rows) / LEAST_ROWS)
+            done = learned.windows / self.learn_windows
+        else:
+            learn_s = DEFAULT_LEARN_S if self.learn_s is None else self.learn_s
+            done = learned.learned_ns / (learn_s * NS)
+        return max(0.0, min(1.0, done, len(learned.rows) / LEAST_ROWS))
 
 
 @transform("anomaly")
@@ -104,7 +106,7 @@ class Anomaly:
 
     @property
     def _file(self) -> Path:
-        return self._context.state_dir / "baseline.npz"
+        return self._context.state_dir / "baseline"
 
     def __enter__(self) -> Self:
         """Recall what was learned before."""
@@ -114,8 +116,8 @@ class Anomaly:
             learned = Learned.load(self._file)
         except FileNotFoundError:
             return self
-        except ValueError as error:
-            log.warning("baseline is damaged, learning again", because=str(error))
+        except (OSError, ValueError) as error:
+            log.warning("baseline cannot be read, learning again", because=str(error))
             return self
         if learned.token != self._options.relearn:
             log.info("learning again, as asked", relearn=self._options.relearn)
@@ -147,8 +149,8 @@ class Anomaly:
         if self._baseline is None:
             self._saved = False
             learned.add(features.values, lasted_ns)
-            self._learn_from(learned)
             score = Score(0.0, ready=False, progress=self._options.progress(learned))
+            self._learn_from(learned)
         else:
             score = self._score(features, self._baseline)
         if not self._saved and self._context.clock.now_ns() >= self._may_save_ns:
