@@ -4,10 +4,10 @@ import glob
 import re
 from enum import Enum
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import ConfigDict, ValidationInfo, field_validator, model_validator
+from pydantic import ConfigDict, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
 from edgeapp.api import Field, Options, Secret, Surroundings
 
@@ -44,7 +44,7 @@ class CameraOptions(Options):
     # A device with a password in it is refused; pydantic must not print it in doing so.
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    device: str = Field(
+    device: Annotated[str, WithJsonSchema({"type": ["string", "integer"]})] = Field(
         description="A camera's number or path (0, /dev/video0), a stream (rtsp://, http://), a "
         "video file, or images: one file, a folder or a pattern such as shots/*.jpg. Relative "
         "paths start at the pipeline's file."

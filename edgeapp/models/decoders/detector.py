@@ -1,10 +1,10 @@
 """The detector: boxes with labels, from models of the YOLOX and YOLOv8 families and the like."""
 
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
-from pydantic import ValidationInfo, field_validator
+from pydantic import ValidationInfo, WithJsonSchema, field_validator
 
 from edgeapp.api import (
     Context,
@@ -24,6 +24,10 @@ from edgeapp.models.decoders.detector_layouts import Layout, LayoutName, layout_
 from edgeapp.models.decoders.detector_overlap import best_of_overlapping
 from edgeapp.models.letterbox import Color, Letterbox
 
+_LABELS_SCHEMA = {
+    "anyOf": [{"type": "array", "items": {"type": "string"}, "minItems": 1}, {"type": "string"}]
+}
+
 
 class DetectorOptions(Options):
     """What the model answers, what it wants to see, and which answers count."""
@@ -34,7 +38,7 @@ class DetectorOptions(Options):
         "yolox: as exported without its decoding; yolov8: also YOLO11; boxes: finished boxes in "
         "pixels, with scores.",
     )
-    labels: tuple[str, ...] = Field(
+    labels: Annotated[tuple[str, ...], WithJsonSchema(_LABELS_SCHEMA)] = Field(
         COCO,
         min_length=1,
         description="The names of the classes in the model's order: a list, a text file with one "
