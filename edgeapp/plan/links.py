@@ -38,10 +38,8 @@ def link_of(
     if live:
         images = gives is not None and all(one is Image for one in alternatives(gives))
         return _settled(spec.settings, FRESHEST if images else SAMPLED)
-    if cut == "hands":
-        return _settled(spec.settings, HANDS)
-    if cut == "lane":
-        return _settled(spec.settings, LANE)
+    if cut != "none":
+        return _settled(spec.settings, HANDS if spec.kind == "action" else LANE)
     source = spec.kind == "source"
     for key in ("when_full", "depth"):
         if spec.table.get(key):

@@ -40,6 +40,12 @@ def test_a_lane_of_its_own_and_an_async_stage_are_cut_off_by_a_queue(
     assert (own.cut, own.link) == ("lane", LinkSettings(16, "wait"))
 
 
+def test_an_action_on_a_thread_of_its_own_holds_up_nobody_either(stages: Stages) -> None:
+    act = stages(CAM, "act: {action: act, lane: own}").stages["act"]
+
+    assert (act.cut, act.link) == ("lane", LinkSettings(16, "drop_newest"))
+
+
 def test_queues_can_be_set_where_there_are_some(stages: Stages) -> None:
     plan = stages(
         "cam: {source: cam, depth: 3}",
