@@ -132,12 +132,23 @@ def _watch(link: "LinkUp", *, for_s: float | None, json: bool, plain: bool) -> "
 
 
 def _run(app: "App", link: "LinkUp", watch: "Watch", for_s: float | None) -> "dict[str, Outcome]":
+    """Run the event loop. A signal that comes before the loop listens is not lost."""
     import asyncio
 
     from edgeapp.runtime.app import run_until_stopped
 
-    outcomes = asyncio.run(run_until_stopped(app, link.uplink.run, for_s=for_s, beside=watch))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the loop has reset it
+    early: list[int] = []
+
+    async def beside(app: "App") -> None:
+        if early:
+            os.kill(os.getpid(), early[0])
+        await watch(app)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _frame: early.append(number))
+    outcomes = asyncio.run(run_until_stopped(app, link.uplink.run, for_s=for_s, beside=beside))
+    for number in (signal.SIGTERM, signal.SIGINT):  # the loop has reset them
+        signal.signal(number, signal.default_int_handler)
     return outcomes
 
 
@@ -154,7 +165,11 @@ def _summary(
 
         rows = [
             report.facts(pipeline)
-            | {"ending": outcomes[pipeline.name].ending, "stuck": outcomes[pipeline.name].stuck}
+            | {
+                "ending": outcomes[pipeline.name].ending,
+                "stuck": outcomes[pipeline.name].stuck,
+                "unaccounted": pipeline.unaccounted(),
+            }
             for pipeline in pipelines
         ]
         print(dumps({"type": "summary", "pipelines": rows, "uplink": link.facts()}), flush=True)

@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -444,6 +445,8 @@ class OutputSlot(Slot):
             self._owed_lost = 0
         message = self._encode(packet)
         if message is not None:
+            if self.plan.priority != message.priority:
+                message = replace(message, priority=self.plan.priority)
             if self._deliver is not None:
                 self._deliver(self._kit.uplink.seal(message))
             else:
