@@ -63,7 +63,7 @@ def test_a_traceback_keeps_its_innermost_frames() -> None:
     try:
         dig(40)
     except ValueError:
-        log.error("stage raised", exc_info=True)  # noqa: TRY400  a Log has no `exception`
+        log.error("stage raised", exc_info=True)  # noqa: G201  a Log has no `exception`
     shown = stream.getvalue()
     assert "ValueError: at the bottom" in shown
     assert shown.count("in dig") <= FRAMES
