@@ -59,6 +59,11 @@ def validate(
         return _build(model, table, context)
     except _WrongError as error:
         details = error.details
+    except OSError as error:
+        label = f"{subject.label}: " if subject.label else ""
+        problem = f"{label}a file that it names cannot be looked at: {error.strerror or error}"
+        found.append(Complaint(subject.home, problem))
+        return None
     except Exception as error:  # noqa: BLE001 - a plugin's validator may raise anything
         remedy = f"its author must make {model.__name__} raise ValueError for wrong values"
         said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -36,10 +36,13 @@ class Surroundings:
 def _from_folder(path: Path, info: ValidationInfo) -> Path:
     if not isinstance(info.context, Surroundings):
         return path
-    found = info.context.folder / path.expanduser()
-    if not found.exists():
-        raise ValueError(f"there is no file '{found}'")
-    return found.resolve()
+    try:
+        found = info.context.folder / path.expanduser()
+        if found.exists():
+            return found.resolve()
+    except (OSError, RuntimeError) as error:  # RuntimeError: `~nobody` has no home
+        raise ValueError(f"the file cannot be looked at: {error}") from None
+    raise ValueError(f"there is no file '{found}'")
 
 
 def _from_data(path: Path, info: ValidationInfo) -> Path:

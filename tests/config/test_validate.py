@@ -194,3 +194,20 @@ def test_options_that_no_schema_can_describe_still_give_a_sentence() -> None:
     _, [complaint] = check("thing: [1]", Opaque)
 
     assert complaint.problem.startswith("stage 's': thing")
+
+
+def test_a_file_that_cannot_be_looked_at_is_nobodys_bug() -> None:
+    class Looks(Options):
+        file: Path
+
+        @field_validator("file")
+        @classmethod
+        def _look(cls, value: Path) -> Path:
+            value.stat()
+            return value
+
+    _, [complaint] = check(f"file: {'x' * 5000}", Looks)
+
+    assert complaint.problem == (
+        "stage 's': a file that it names cannot be looked at: File name too long"
+    )

@@ -99,6 +99,13 @@ def test_a_missing_input_file_is_a_mistake(mistakes: Mistakes, tmp_path: Path) -
     ]
 
 
+@pytest.mark.parametrize("file", ["x" * 5000, "~nobody-of-this-name/x"])
+def test_an_impossible_path_is_a_mistake(mistakes: Mistakes, file: str) -> None:
+    [wrong] = mistakes(CAM, f"c: {{transform: count, level: 1, file: {file}}}")
+
+    assert wrong.startswith("2: stage 'c': file: the file cannot be looked at: ")
+
+
 def test_all_mistakes_of_all_files_come_at_once_in_their_order(check: Check) -> None:
     found = complaints(
         check,
