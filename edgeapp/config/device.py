@@ -129,10 +129,9 @@ def read_device(
     if found:
         raise ConfigError(sorted(found, key=_position))
     folder = path.absolute().parent if path is not None else Path.cwd()
-    data_dir = (file.data_dir or _data_dir(environment)).expanduser()
     return DeviceConfig(
         file.device or sanitised(socket.gethostname()) or "device",
-        folder / data_dir,
+        folder / _at_home(file.data_dir or _data_dir(environment), place if path else None),
         file.plugins or _existing(folder / "plugins"),
         _mqtt(file.mqtt) if file.mqtt else None,
     )
@@ -171,6 +170,14 @@ def _mqtt(file: _Mqtt) -> MqttConfig:
         file.keepalive_s,
         file.prefix,
     )
+
+
+def _at_home(data_dir: Path, place: Place | None) -> Path:
+    try:
+        return data_dir.expanduser()
+    except RuntimeError:
+        problem = f"data_dir: '{data_dir}' is in a home that nobody has"
+        raise ConfigError([Complaint(place, problem, "give an absolute path")]) from None
 
 
 def _data_dir(environment: Mapping[str, str]) -> Path:

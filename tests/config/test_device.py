@@ -111,6 +111,10 @@ def test_plugins_beside_the_device_file_are_found(write: Path) -> None:
             "device: My Device",
             "'My Device' cannot be a name: names are lower-case letters, digits, '-' and '_', beginning with a letter or digit",
         ),
+        (
+            "data_dir: ~nobody-of-this-name/x",
+            "data_dir: '~nobody-of-this-name/x' is in a home that nobody has",
+        ),
         ("mqtt: {}", "mqtt of the device file needs the option 'host'"),
         ("mqtt: {host: ''}", "mqtt.host must be text that is not empty, not ''"),
         (

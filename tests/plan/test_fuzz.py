@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from edgeapp.config.device import DeviceConfig
+from edgeapp.config.device import DeviceConfig, read_device
 from edgeapp.document.reader import read
 from edgeapp.document.render import render_all
 from edgeapp.document.tree import plain
@@ -258,6 +258,30 @@ def test_mutated_pipelines_become_plans_or_complaints(tmp_path: Path) -> None:
             assert plan.stages
     assert outcomes["planned"] > CONFIGS // 20, "the mutations break everything: they prove little"
     assert outcomes["refused"] > CONFIGS // 4, "the mutations break nothing: they prove little"
+
+
+DEVICE = b"""\
+device: pump-house
+data_dir: data
+mqtt: {host: broker.local, port: 8883, username: cred:user, password: env:PASSWORD, tls: {}}
+"""
+
+
+@pytest.mark.slow
+def test_mutated_device_files_become_configs_or_complaints(tmp_path: Path) -> None:
+    """1,000 of them."""
+    file = tmp_path / "device.yaml"
+    chance = random.Random(SEED)
+    outcomes: Counter[str] = Counter()
+    for _ in range(1_000):
+        file.write_bytes(chance.choice(MUTATIONS)(chance, DEVICE))
+        try:
+            outcomes[type(read_device(file)).__name__] += 1
+        except ConfigError as error:
+            outcomes["refused"] += bool(render_all(error.complaints))
+    assert outcomes["DeviceConfig"] > 50
+    assert outcomes["refused"] > 250
+    assert outcomes.total() == 1_000
 
 
 @pytest.mark.parametrize("text", SEEDS)
