@@ -53,6 +53,8 @@ def describe(schema: Schema, root: Schema) -> str:
 
 def _alternatives(schema: Schema, root: Schema) -> list[Schema]:
     schema = _resolved(schema, root)
+    if isinstance(schema.get("type"), list):  # draft-07's way of saying «or»
+        schema = {"anyOf": [{**schema, "type": type_} for type_ in schema["type"]]}
     if "anyOf" not in schema:
         return [schema] if schema.get("type") != "null" else []
     return [inner for option in schema["anyOf"] for inner in _alternatives(option, root)]

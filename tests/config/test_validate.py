@@ -2,7 +2,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, field_validator
 
 from edgeapp.config.validate import Subject, validate
 from edgeapp.core.plugin import Options
@@ -194,6 +194,17 @@ def test_options_that_no_schema_can_describe_still_give_a_sentence() -> None:
     _, [complaint] = check("thing: [1]", Opaque)
 
     assert complaint.problem.startswith("stage 's': thing")
+
+
+def test_a_schema_that_its_author_wrote_is_understood() -> None:
+    class Written(Options):
+        device: Annotated[str, WithJsonSchema({"type": ["string", "integer", "null"]})]
+
+    _, [complaint] = check("device: [1]", Written)
+
+    assert complaint.problem == (
+        "stage 's': device must be text or a whole number, not a list of 1"
+    )
 
 
 def test_a_file_that_cannot_be_looked_at_is_nobodys_bug() -> None:
