@@ -28,6 +28,7 @@ class Recent:
 
     def __init__(self) -> None:
         self._samples: deque[tuple[float, Counts]] = deque()
+        self._paces: dict[tuple[str, str], Pace] = {}  # since the newest snapshot
 
     def add(self, at_s: float, pipelines: Sequence[PipelineStatus]) -> None:
         """Take note of the counters at a moment; moments must rise."""
@@ -37,15 +38,21 @@ class Recent:
             for stage in pipeline.stages
         }
         self._samples.append((at_s, counts))
+        self._paces.clear()
         while len(self._samples) > 2 and at_s - self._samples[1][0] >= WINDOW_S:  # noqa: PLR2004  two to compare
             self._samples.popleft()
 
     def pace(self, pipeline: str, stage: str) -> Pace:
         """How fast a stage is now."""
+        key = (pipeline, stage)
+        if key not in self._paces:
+            self._paces[key] = self._pace(key)
+        return self._paces[key]
+
+    def _pace(self, key: tuple[str, str]) -> Pace:
         if len(self._samples) < 2:  # noqa: PLR2004  two to compare
             return Pace()
         (then_s, then), (now_s, now) = self._samples[0], self._samples[-1]
-        key = (pipeline, stage)
         if key not in then or key not in now or now_s <= then_s:
             return Pace()
         (before, age_before), (done, age) = then[key], now[key]
