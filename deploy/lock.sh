@@ -5,8 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 temporary=$(mktemp -d)
 trap 'rm -rf "$temporary"' EXIT
-deploy/setup.sh run
-.venv/bin/python -m venv "$temporary/venv"
+"${PYTHON:-python3}" -m venv "$temporary/venv"
 "$temporary/venv/bin/python" -m pip install --quiet --disable-pip-version-check uv
 {
     echo "# Written by 'make lock'. Tested releases for Python 3.11 to 3.13 on Linux."
