@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import random
 import resource
 import sys
 import tempfile
@@ -10,32 +11,38 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 from edgeapp.config.device import read_device
 from edgeapp.core.clock import MonotonicClock
 from edgeapp.models.session import Pool
 from edgeapp.plan.load import load
-from edgeapp.runtime.app import App
+from edgeapp.runtime.app import App, run_until_stopped
 from edgeapp.runtime.kit import Kit
 from edgeapp.runtime.status import PipelineStatus
 from edgeapp.testing import RecordingUplink
 from edgeapp.testing.stage import LogBook
+from edgeapp.uplink.client import Connector
+from edgeapp.uplink.connection import Endpoint, Publication
+from edgeapp.uplink.outbox import MemoryOutbox
+from edgeapp.uplink.sender import MqttUplink
+from edgeapp.uplink.wire import Sealer, Topics
 
 PARTS = Path(__file__).resolve().parent / "parts"
 """Plugins of the benchmarks: paced pictures, blocks of samples, a hog."""
 
 
 class Device:
-    """A device in a temporary folder; `run` runs pipelines on it to their end."""
+    """A device in a temporary folder, with a broker at `port` or an uplink that only keeps."""
 
-    def __init__(self, folder: Path, uplink: Any = None) -> None:
+    def __init__(self, folder: Path, port: int | None = None) -> None:
         self.folder = folder
         self.log = LogBook()
         clock = MonotonicClock()
+        self._mqtt = None if port is None else _uplink(port, self.log, clock)
         self.kit = Kit(
             clock=clock,
-            uplink=uplink or RecordingUplink(),
+            uplink=self._mqtt or RecordingUplink(),
             pool=Pool(clock),
             log=self.log,
             data_dir=folder,
@@ -57,25 +64,35 @@ class Device:
 
     def run_app(self, app: App, *, for_s: float | None = None) -> list[PipelineStatus]:
         """Run until the pipelines end or time is up; every packet must be accounted for."""
-
-        async def main() -> None:
-            stop = asyncio.Event()
-            if for_s is not None:
-                asyncio.get_running_loop().call_later(for_s, stop.set)
-            await app.run(stop)
-
-        asyncio.run(main())
+        uplink = asyncio.Event.wait if self._mqtt is None else self._mqtt.run
+        asyncio.run(run_until_stopped(app, uplink, for_s=for_s))
         statuses = list(app.status())
         for status in statuses:
             if status.state == "failed" or status.unaccounted():
                 raise RuntimeError(f"{status.name}: {status.why} {status.unaccounted()}")
+        if self._mqtt is not None and self._mqtt.statistics().outbox.dropped:
+            raise RuntimeError("messages were dropped")
         return statuses
+
+
+def _uplink(port: int, log: LogBook, clock: MonotonicClock) -> MqttUplink:
+    topics = Topics("bench")
+    will = Publication(topics.status, b"offline", retain=True)
+    return MqttUplink(
+        topics,
+        Sealer("bench", 1, clock),
+        MemoryOutbox(),
+        Connector(Endpoint("127.0.0.1", port), client_id="bench", will=will),
+        log=log,
+        clock=clock,
+        chance=random.Random(1),
+    )
 
 
 class Meter:
     """CPU and wall time of a block, as one JSON line."""
 
-    def __enter__(self) -> "Meter":
+    def __enter__(self) -> Self:
         """Begin."""
         self._cpu = time.process_time()
         self._wall = time.perf_counter()

@@ -8,16 +8,20 @@ import argparse
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
 import msgspec
 import numpy as np
-from compare import DATA, REPO, Row, alternate, at_most, median_ratio, spread
+
+from benchmarks.compare import REPO, Reading, Row, alternate, at_most, median_ratio, spread
 
 MODEL = REPO / "pipelines" / "models" / "conveyor_96.onnx"
 LABELS = ["bottle", "scratched", "missing_cap"]
@@ -40,7 +44,8 @@ def bare(clip: Path, out: Path | None, port: int) -> None:
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import cv2
     import onnxruntime
-    from apps import Meter
+
+    from benchmarks.apps import Meter
 
     cv2.setNumThreads(1)
     frames = boxes = 0
@@ -107,7 +112,7 @@ def bare(clip: Path, out: Path | None, port: int) -> None:
     meter.say(frames=frames, boxes=boxes)
 
 
-async def _publish(answer, port: int) -> None:  # type: ignore[no-untyped-def]
+async def _publish(answer: Callable[[], bytes | None], port: int) -> None:
     import aiomqtt
 
     async with aiomqtt.Client("127.0.0.1", port, protocol=aiomqtt.ProtocolVersion.V5) as client:
@@ -158,7 +163,7 @@ def _iou(low: np.ndarray, high: np.ndarray, low2: np.ndarray, high2: np.ndarray)
 
 def ours(clip: Path, out: Path | None, port: int) -> None:
     """The same by edgeapp."""
-    from apps import Device, Meter, temporary
+    from benchmarks.apps import Device, Meter, temporary
 
     sink = f"{{output: jsonl, file: {out}}}" if out is not None else "{output: mqtt}"
     text = f"""
@@ -175,19 +180,11 @@ stages:
             with Meter() as meter:
                 [status] = device.run([text])
         else:
-            device, client = with_broker(Path(folder), port)
+            device = Device(Path(folder), port=port)
             with Meter() as meter:
-                [status] = device.run_with(client, [text])
+                [status] = device.run([text])
         camera, detect, _ = status.stages
     meter.say(frames=camera.emitted, answered=detect.done)
-
-
-def with_broker(folder: Path, port: int):  # type: ignore[no-untyped-def]
-    """A device whose uplink is a client of the broker at `port`."""
-    from apps import Device, mqtt_client
-
-    client = mqtt_client(folder, port)
-    return Device(folder, client), client
 
 
 def rows() -> list[Row]:
@@ -196,7 +193,7 @@ def rows() -> list[Row]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         clip = clip_720p(folder)
-        this = Path(__file__).name
+        this = Path(__file__).stem
         pairs = alternate(
             [this, "--ours", "--clip", clip, "--out", folder / "ours.jsonl"],
             [this, "--bare", "--clip", clip, "--out", folder / "bare.jsonl"],
@@ -228,7 +225,7 @@ def rows() -> list[Row]:
     return found
 
 
-def _per_frame(pairs) -> str:  # type: ignore[no-untyped-def]
+def _per_frame(pairs: Sequence[tuple[Reading, Reading]]) -> str:
     last_ours, last_bare = pairs[-1]
     return (
         f"{last_ours['cpu_s'] / last_ours['frames'] * 1e3:.2f} vs "
@@ -240,32 +237,25 @@ def _boxes(file: Path) -> list[int]:
     return [json.loads(line)["count"] for line in file.read_text().splitlines()]
 
 
-def mosquitto(folder: Path):  # type: ignore[no-untyped-def]
+@contextmanager
+def mosquitto(folder: Path) -> Iterator[int]:
     """A real broker on a free port, for the length of a `with`."""
-    from contextlib import contextmanager
-
-    @contextmanager
-    def running():  # type: ignore[no-untyped-def]
-        import socket
-
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        config = folder / "mosquitto.conf"
-        config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
-        broker = subprocess.Popen(["/usr/sbin/mosquitto", "-c", config], stderr=subprocess.DEVNULL)
-        try:
-            for _ in range(100):
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                time.sleep(0.05)
-            yield port
-        finally:
-            broker.terminate()
-            broker.wait()
-
-    return running()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    config = folder / "mosquitto.conf"
+    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+    broker = subprocess.Popen(["/usr/sbin/mosquitto", "-c", config], stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield port
+    finally:
+        broker.terminate()
+        broker.wait()
 
 
 if __name__ == "__main__":
@@ -283,4 +273,3 @@ if __name__ == "__main__":
     else:
         for row in rows():
             sys.stdout.write(f"{row}\n")
-    _ = DATA

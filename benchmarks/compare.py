@@ -38,10 +38,11 @@ class Row:
         return f"{self.what:<58} {self.bound:>14} {self.measured:>18}  {verdict} {self.detail}"
 
 
-def worker(script: str, *args: object, environment: Mapping[str, str] | None = None) -> Reading:
-    """Run a worker of this folder to its end and return what it printed."""
+def worker(module: str, *args: object, environment: Mapping[str, str] | None = None) -> Reading:
+    """Run a worker, a module of this folder, to its end and return what it printed."""
     done = subprocess.run(
-        [sys.executable, str(HERE / script), *map(str, args)],
+        [sys.executable, "-m", f"benchmarks.{module}", *map(str, args)],
+        cwd=REPO,
         capture_output=True,
         text=True,
         check=False,
@@ -49,7 +50,7 @@ def worker(script: str, *args: object, environment: Mapping[str, str] | None = N
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1", **(environment or {})},
     )
     if done.returncode != 0:
-        raise RuntimeError(f"{script} {args} ended with {done.returncode}:\n{done.stderr[-3000:]}")
+        raise RuntimeError(f"{module} {args} ended with {done.returncode}:\n{done.stderr[-3000:]}")
     reading: Reading = json.loads(done.stdout.strip().splitlines()[-1])
     return reading
 
@@ -68,7 +69,7 @@ def alternate(
 
 def median_ratio(pairs: Sequence[tuple[Reading, Reading]], key: str) -> float:
     """The median over the rounds of ours / theirs."""
-    return statistics.median(ours[key] / theirs[key] for ours, theirs in pairs)
+    return float(statistics.median(ours[key] / theirs[key] for ours, theirs in pairs))
 
 
 def spread(pairs: Sequence[tuple[Reading, Reading]], key: str) -> str:

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from compare import Row, worker
+
+from benchmarks.compare import Row, worker
 
 LIGHT = """
 name: light
@@ -28,7 +29,7 @@ stages:
 
 def run(*, hog: bool) -> None:
     """Run the light pipeline, 200 windows a second for 6 s, with or without the hog."""
-    from apps import Device, Meter, temporary
+    from benchmarks.apps import Device, Meter, temporary
 
     with temporary() as folder:
         device = Device(Path(folder))
@@ -41,7 +42,7 @@ def run(*, hog: bool) -> None:
 
 def rows() -> list[Row]:
     """Measure."""
-    this = Path(__file__).name
+    this = Path(__file__).stem
     readings = [(worker(this, "--hog"), worker(this, "--alone")) for _ in range(5)]
     with_hog = statistics.median(hog["p99_ms"] for hog, _ in readings)
     alone = statistics.median(alone["p99_ms"] for _, alone in readings)

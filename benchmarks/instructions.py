@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from compare import Row
+from benchmarks.compare import REPO, Row
 
 FEW, MANY = 300, 900
 BOUND = 25_000
@@ -30,7 +30,7 @@ stages:
 
 def ours(count: int) -> None:
     """Through the runtime."""
-    from apps import Device
+    from benchmarks.apps import Device
 
     with tempfile.TemporaryDirectory() as folder:
         [status] = Device(Path(folder)).run([PIPELINE.format(count=count)])
@@ -39,9 +39,9 @@ def ours(count: int) -> None:
 
 def bare(count: int) -> None:
     """By calls in a loop. What stands around it is the same as above, and cancels out."""
-    from parts.gate_parts import Double, NoOptions, Null, Numbers, NumbersOptions
-
+    from benchmarks.parts.gate_parts import Double, NoOptions, Null, Numbers, NumbersOptions
     from edgeapp.core.packet import Packet
+    from edgeapp.core.payload import Score
     from edgeapp.testing import context
 
     surroundings = context("out")
@@ -49,7 +49,7 @@ def bare(count: int) -> None:
     null = Null(NoOptions(), surroundings)
     done = 0
 
-    def emit(value: object, **_: object) -> None:
+    def emit(value: Score, **_: object) -> None:
         nonlocal done
         packet = Packet(value, "source", 0, done, 0, 0, 0, 0, 0, ())
         packet = packet._replace(value=first.process(packet))
@@ -70,13 +70,15 @@ def instructions(mode: str, count: int) -> int:
                 "--tool=callgrind",
                 f"--callgrind-out-file={folder}/out",
                 sys.executable,
-                __file__,
+                "-m",
+                "benchmarks.instructions",
                 mode,
                 str(count),
             ],
             capture_output=True,
             text=True,
             check=False,
+            cwd=REPO,
             env={**os.environ, "PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1"},
         )
     found = re.search(r"Collected : (\d+)", done.stderr)

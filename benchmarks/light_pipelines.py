@@ -12,8 +12,9 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from camera_cost import LABELS, MODEL, SIZE, decode, grid
-from compare import Row, alternate, at_most, median_ratio, spread
+
+from benchmarks.camera_cost import LABELS, MODEL, SIZE, decode, grid
+from benchmarks.compare import Row, alternate, at_most, median_ratio, spread
 
 PIPELINES = 32
 RATE_HZ = 10.0
@@ -26,8 +27,9 @@ def bare() -> None:
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import cv2
     import onnxruntime
-    from apps import Meter, temporary
-    from parts.bench_parts import picture
+
+    from benchmarks.apps import Meter, temporary
+    from benchmarks.parts.bench_parts import picture
 
     cv2.setNumThreads(1)
     pixels = picture(640, 480).pixels
@@ -88,7 +90,7 @@ def bare() -> None:
 
 def ours() -> None:
     """32 pipelines in one process."""
-    from apps import Device, Meter, temporary
+    from benchmarks.apps import Device, Meter, temporary
 
     texts = [
         f"""
@@ -113,7 +115,7 @@ stages:
 
 def rows() -> list[Row]:
     """Measure."""
-    this = Path(__file__).name
+    this = Path(__file__).stem
     pairs = alternate([this, "--ours"], [this, "--bare"])
     assert all(a["frames"] == b["frames"] == COUNT * PIPELINES for a, b in pairs)
     return [

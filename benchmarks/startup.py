@@ -9,8 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from camera_cost import LABELS, MODEL, clip_720p
-from compare import HERE, Row
+from benchmarks.camera_cost import LABELS, MODEL, clip_720p
+from benchmarks.compare import REPO, Row
 
 COMMAND = str(Path(sys.executable).with_name("edgeapp"))
 
@@ -23,6 +23,7 @@ def observe(command: list[object], out: Path) -> tuple[float, float]:
         [str(word) for word in command],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        cwd=REPO,
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
     )
     try:
@@ -57,7 +58,7 @@ stages:
 """
         )
         ours = [COMMAND, "run", pipeline, "--plain"]
-        bare = [sys.executable, HERE / "startup.py", "--bare", clip, folder / "bare.jsonl"]
+        bare = [sys.executable, "-m", "benchmarks.startup", "--bare", clip, folder / "bare.jsonl"]
         seen = []
         for _ in range(rounds):
             a = observe(ours, folder / "ours.jsonl")
@@ -94,7 +95,8 @@ def bare(clip: Path, out: Path) -> None:
     import msgspec
     import numpy as np
     import onnxruntime
-    from camera_cost import SIZE, decode, grid
+
+    from benchmarks.camera_cost import SIZE, decode, grid
 
     cv2.setNumThreads(1)
     options = onnxruntime.SessionOptions()
@@ -120,8 +122,12 @@ def bare(clip: Path, out: Path) -> None:
         np.multiply(planes, np.float32(1), out=tensor[0])
         [answers] = session.run(None, {name: tensor})
         found, scores, classes = decode(answers[0], cells, strides)
-        line = {"time": time.time(), "boxes": [b.tolist() for b in found], "scores": scores,
-                "labels": [LABELS[c] for c in classes]}
+        line = {
+            "time": time.time(),
+            "boxes": [b.tolist() for b in found],
+            "scores": scores,
+            "labels": [LABELS[c] for c in classes],
+        }
         os.write(to, msgspec.json.encode(line) + b"\n")
 
 

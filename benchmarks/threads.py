@@ -3,19 +3,20 @@
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from camera_cost import MODEL
-from compare import Row, alternate, at_most, median_ratio, spread
+
+from benchmarks.apps import Meter
+from benchmarks.camera_cost import MODEL
+from benchmarks.compare import Row, alternate, at_most, median_ratio, spread
 
 FRAMES = 180
 
 
 def run(*, defaults: bool) -> None:
     """Run the model 30 times a second for 6 s and count the whole process's CPU time."""
-    from apps import Meter
-
     if defaults:
         import os
 
@@ -38,7 +39,7 @@ def run(*, defaults: bool) -> None:
             paced(session.run, Meter())
 
 
-def paced(answer, meter) -> None:  # type: ignore[no-untyped-def]
+def paced(answer: Callable[[], object], meter: Meter) -> None:
     """Call `answer` on time."""
     answer()
     with meter:
@@ -51,7 +52,7 @@ def paced(answer, meter) -> None:  # type: ignore[no-untyped-def]
 
 def rows() -> list[Row]:
     """Measure."""
-    this = Path(__file__).name
+    this = Path(__file__).stem
     pairs = alternate([this, "--ours"], [this, "--defaults"])
     return [
         at_most(

@@ -101,7 +101,7 @@ def scipys() -> float:
 
 def rows() -> list[Row]:
     """Measure."""
-    this = Path(__file__).name
+    this = Path(__file__).stem
     pairs = alternate([this, "--ours"], [this, "--scipy"])
     each_ms = [reading["cpu_s"] / WINDOWS * 1000 for reading in pairs[-1]]
     return [

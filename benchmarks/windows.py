@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from compare import Row, alternate, at_most, median_ratio, spread
+from benchmarks.compare import Row, alternate, at_most, median_ratio, spread
 
 SOURCES = 10
 BLOCKS = 100
@@ -29,7 +29,7 @@ stages:
 
 def run(*, singly: bool) -> None:
     """Run ten pipelines at once, in real time."""
-    from apps import Device, Meter, temporary
+    from benchmarks.apps import Device, Meter, temporary
 
     if singly:
         from edgeapp.transforms.features import FeaturesOfSignal
@@ -47,7 +47,7 @@ def run(*, singly: bool) -> None:
 
 def rows() -> list[Row]:
     """Measure."""
-    this = Path(__file__).name
+    this = Path(__file__).stem
     pairs = alternate([this, "--bursts"], [this, "--singly"])
     delivered = [ours["delivered"] for ours, _ in pairs]
     seconds = [ours["wall_s"] for ours, _ in pairs]

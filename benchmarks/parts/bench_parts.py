@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -142,7 +143,7 @@ class Latency:
         self._clock = context.clock
         self._late_ms: list[float] = []
 
-    def __enter__(self) -> "Latency":
+    def __enter__(self) -> Self:
         """Nothing to open."""
         return self
 

@@ -1,6 +1,17 @@
 """The smallest stages there can be, so that what remains is the runtime."""
 
-from edgeapp.api import Context, Emit, Field, Message, Options, Packet, Score, output, source, transform
+from edgeapp.api import (
+    Context,
+    Emit,
+    Field,
+    Message,
+    Options,
+    Packet,
+    Score,
+    output,
+    source,
+    transform,
+)
 
 
 class NoOptions(Options):

@@ -24,7 +24,7 @@ from edgeapp.plan.graph import StagePlan
 from edgeapp.runtime.kit import Kit, Life
 
 RETRY_FIRST_S = 0.25
-RETRY_MOST_S = 2.0
+RETRY_MOST_S = 1.0
 
 
 _packet: Callable[[tuple[Any, ...]], AnyPacket] = partial(tuple.__new__, Packet)
@@ -32,7 +32,7 @@ _packet: Callable[[tuple[Any, ...]], AnyPacket] = partial(tuple.__new__, Packet)
 
 
 class Backoff:
-    """Waiting times between tries: 0.25 s, doubled up to 2 s, a little random.
+    """Waiting times between tries: 0.25 s, doubled up to 1 s, a little random.
 
     Short on purpose: a camera must be back within 3 s of its return, and a try is cheap.
     """

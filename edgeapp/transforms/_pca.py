@@ -7,6 +7,7 @@ hold for Gaussian features: they are quantiles of T² and Q of learned windows t
 did not see.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -46,8 +47,8 @@ class Judgement:
 
     @property
     def value(self) -> float:
-        """The larger of the two."""
-        return max(self.t2, self.q)
+        """The square root of the larger one: both are squares, so it grows as the deviation does."""
+        return math.sqrt(max(self.t2, self.q))
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ class Anomaly:
     """Score how unusual the machine is, against a baseline that was learned on this very machine.
 
     Learns first (`ready` False, `progress` 0..1), then scores each window: 1.0 is the edge of what
-    was normal. The value is the larger of two parts, each relative to its limit: `t2` (an unusual
+    was normal. The value is the root of the larger of two parts, each relative to its limit: `t2` (an unusual
     amount of what always varied) and `q` (a pattern that never occurred). Further parts name the
     features that contribute most to that, with their share of it.
 

@@ -44,12 +44,12 @@ def test_it_learns_first_says_how_far_and_then_scores(tmp_path: Path) -> None:
     assert all(score.value == 0 for score in learning)
     assert all(score.ready and score.progress == 1 for score in scored)
     assert sum(score.value > 1 for score in scored[:-1]) <= 2
-    assert scored[-1].value > 10
+    assert scored[-1].value > 3
 
 
 def test_a_score_says_what_it_is_made_of_and_which_feature_did_it(tmp_path: Path) -> None:
     score: Score = run([*features(40), strange()], tmp_path).values[-1]
-    assert score.value == max(score.parts["t2"], score.parts["q"])
+    assert score.value == pytest.approx(max(score.parts["t2"], score.parts["q"]) ** 0.5)
     named = [name for name in score.parts if name not in {"t2", "q"}]
     assert named[0] == "x.crest"
     assert score.parts["x.crest"] > 0.9
@@ -157,7 +157,7 @@ def test_a_full_disk_is_told_once_and_costs_no_score(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         ran = run([*features(200), strange()], tmp_path)
-        assert ran.values[-1].value > 10
+        assert ran.values[-1].value > 3
         assert ran.log.said("warning") == ["baseline cannot be stored"]
         assert not stored(tmp_path).exists()
 
