@@ -42,8 +42,10 @@ class LinkUp:
         ]
         if now.connected:
             return UplinkView(f"mqtt {self.endpoint} connected", "green", " · ".join(facts))
-        if now.problem:
-            facts.append(words.printable(now.problem))
+        if not now.problem:
+            state = "disconnected" if now.outbox.settled else "connecting"
+            return UplinkView(f"mqtt {self.endpoint} {state}", "cyan", " · ".join(facts))
+        facts.append(words.printable(now.problem))
         return UplinkView(f"mqtt {self.endpoint} not connected", "yellow", " · ".join(facts))
 
     def facts(self) -> dict[str, Any] | None:
@@ -68,7 +70,9 @@ class LinkUp:
         now = self.uplink.statistics().outbox
         dropped = {str(reason): count for reason, count in now.dropped.items()}
         said = f"{words.plural(now.settled, 'message')} sent to {self.endpoint}"
-        return f"{said}, {words.reasons(dropped)} dropped." if dropped else f"{said}, none dropped."
+        if not dropped:
+            return f"{said}, none dropped."
+        return f"{said}, {sum(dropped.values()):,} dropped ({words.reasons(dropped)})."
 
 
 @contextmanager

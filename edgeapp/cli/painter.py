@@ -12,8 +12,9 @@ from typing import TextIO
 from rich.cells import cell_len, set_cell_size
 
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
-_BEGIN, _END = "\x1b[?2026h\x1b[?7l", "\x1b[?7h\x1b[?2026l"
-"""Show all of it at once, where the terminal can; never wrap a line that is too long."""
+_BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"
+"""Show all of it at once, where the terminal can."""
+_CUT_LINES, _WRAP_LINES = "\x1b[?7l", "\x1b[?7h"
 _TO_LINE_END, _TO_SCREEN_END = "\x1b[K", "\x1b[J"
 _HIDE_CURSOR, _SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
@@ -40,7 +41,7 @@ class Painter:
         """Replace the frame by `lines`; `above`: whole lines of text that scroll by above it."""
         parts = [_BEGIN, _HIDE_CURSOR, self._to_top()]
         parts += [f"{line}{_TO_LINE_END}\n" for line in above.splitlines()]
-        parts.append(f"{_TO_LINE_END}\n".join(lines))
+        parts += [_CUT_LINES, f"{_TO_LINE_END}\n".join(lines), _WRAP_LINES]
         parts += [_TO_SCREEN_END, _END]
         self._stream.write("".join(parts))
         self._stream.flush()

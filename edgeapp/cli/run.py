@@ -174,11 +174,18 @@ def _summary(
         ]
         print(dumps({"type": "summary", "pipelines": rows, "uplink": link.facts()}), flush=True)
         return
-    for pipeline in pipelines:
-        print(report.sentence(pipeline, outcomes[pipeline.name]))
-    if said := link.sentence():
-        print(said)
+    sentences = [report.sentence(pipeline, outcomes[pipeline.name]) for pipeline in pipelines]
+    for said in filter(None, [*sentences, link.sentence()]):
+        print(_wrapped(said) if sys.stdout.isatty() else said)
     sys.stdout.flush()
+
+
+def _wrapped(sentence: str) -> str:
+    import shutil
+    import textwrap
+
+    columns = max(40, shutil.get_terminal_size().columns)
+    return textwrap.fill(sentence, columns - 1, subsequent_indent="  ")
 
 
 def _code(outcomes: "dict[str, Outcome]", watch: "Watch") -> int:

@@ -57,13 +57,29 @@ class _Shower:
         self._json = json
 
     def __call__(self, message: "Received") -> None:
-        from edgeapp.uplink.tap import as_json_line, as_line
+        from edgeapp.uplink.tap import as_json_line
 
-        print(as_json_line(message) if self._json else as_line(message), flush=True)
+        print(as_json_line(message) if self._json else short_line(message), flush=True)
         if self._left is not None:
             self._left -= 1
             if not self._left:
                 raise _EnoughError
+
+
+def short_line(message: "Received") -> str:
+    """A message on one short line: device and result; topic and content where it is no result."""
+    import json
+
+    from edgeapp.cli.words import printable
+    from edgeapp.outputs.console import line
+    from edgeapp.uplink.tap import as_line
+
+    try:
+        said = line(json.loads(message.payload))
+        device = message.topic.split("/")[1]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return as_line(message)  # not one of our results
+    return printable(f"{device}  {said}")
 
 
 class _EnoughError(Exception):

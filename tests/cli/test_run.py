@@ -113,6 +113,63 @@ def test_messages_can_be_watched_with_the_command_that_run_prints(start: Start, 
     assert process.returncode == 0
 
 
+STUCK = """\
+import time
+from edgeapp.api import Context, Features, Options, Packet, action
+
+class O(Options):
+    "None."
+
+@action("stick")
+class Stick:
+    "Never come back."
+    def __init__(self, options: O, context: Context) -> None: ...
+    def act(self, packet: Packet[Features]) -> None:
+        time.sleep(1_000)
+"""
+
+
+def test_a_stuck_stage_is_named_and_the_process_ends(
+    start: Start, pump: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "stick.py").write_text(STUCK)
+    pump.write_text(pump.read_text() + "  glue: {action: stick, from: features}\n")
+    process = start("run", pump, "--for", "1s")
+    out, err = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 1
+    assert "left behind, stuck: pump/glue" in err
+    assert "pump stopped" in out
+
+
+FAILING = """\
+from edgeapp.api import Context, Features, Options, Packet, action
+
+class O(Options):
+    "None."
+
+@action("fail")
+class Fail:
+    "Raise."
+    def __init__(self, options: O, context: Context) -> None: ...
+    def act(self, packet: Packet[Features]) -> None:
+        raise RuntimeError("as written")
+"""
+
+
+def test_a_pipeline_that_ends_failed_is_told_by_the_exit_code(
+    start: Start, pump: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "fail.py").write_text(FAILING)
+    pump.write_text(pump.read_text() + "  bang: {action: fail, from: features}\n")
+    process = start("run", pump, "--for", "4s")
+    out, err = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 1
+    assert "pump failed (stage 'bang' keeps raising: RuntimeError('as written'))" in out
+    assert "as written" in err
+
+
 class Terminal:
     """`edgeapp` in a pseudo terminal of 80 by 24."""
 
