@@ -38,7 +38,7 @@ bench: ## compare with hand-written loops
 
 accept: ## measure everything that was promised, into docs/acceptance.md
 	@deploy/setup.sh test
-	@$(BIN)/python benchmarks/accept.py
+	@$(BIN)/python -m benchmarks.accept
 
 lock: ## renew constraints.txt: the newest packages that fit, for each Python
 	@deploy/lock.sh

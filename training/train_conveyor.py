@@ -30,7 +30,7 @@ from edgeapp.models.letterbox import Letterbox  # noqa: E402
 from edgeapp.sources._conveyor_scene import LABELS, Truth, scene  # noqa: E402
 
 SIZES = (256, 160, 96)
-STEPS, BATCH = 600, 16
+STEPS, BATCH = 420, 16
 PICTURES = 12
 """Taken of each scene before another takes its place."""
 FAULTY = 0.67
@@ -39,9 +39,10 @@ OPSET = 17
 
 LEARNING_RATE, WEIGHT_DECAY = 3e-3, 1e-3
 STRIDES = (8, 16, 32)
-LONGEST = (60.0, 120.0, float("inf"))
-"""Each grid learns the bottles up to this long, in pixels of the input."""
-REACH = 1.0
+LONGEST = (100.0, 200.0, float("inf"))
+"""Each grid learns the bottles up to this long, in pixels of the input. Bottles are narrow: on a
+coarser grid two of them share a cell."""
+REACH = 0.75
 """Cells whose centre lies this near to a bottle's, in strides, learn it."""
 BOX_WEIGHT, CLASS_WEIGHT = 3.0, 1.0
 RARELY = -4.6

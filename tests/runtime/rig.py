@@ -6,11 +6,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from edgeapp.plan.registry import register
-
 from edgeapp.core.clock import Clock, MonotonicClock
 from edgeapp.core.link import LinkSettings
 from edgeapp.plan.graph import Plan, StagePlan
+from edgeapp.plan.registry import register
 from edgeapp.runtime.kit import Kit
 from edgeapp.runtime.pipeline import Outcome, Pipeline
 from edgeapp.runtime.status import PipelineStatus, status_of
