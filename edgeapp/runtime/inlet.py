@@ -8,6 +8,7 @@ from edgeapp.core.clock import NS
 from edgeapp.core.link import AnyPacket
 from edgeapp.core.meters import StageMeters
 from edgeapp.core.packet import Packet
+from edgeapp.core.payload import Payload
 from edgeapp.errors import BadPacket, Stopping, Unavailable
 from edgeapp.plan.graph import StagePlan
 from edgeapp.runtime.kit import Kit, Life
@@ -49,12 +50,10 @@ class Inlet(Slot):
                     source.run(self._emitter())
                 self.finished = not self._life.stopping.is_set()
                 return
-            except Stopping:
-                return
             except (Unavailable, BadPacket) as error:
                 self._lost_touch(Unavailable(str(error)))
-            except (Exception, SystemExit) as error:
-                if not self._fault(error, None):
+            except BaseException as error:
+                if self._is_stop(error) or not self._fault(error, None):
                     return
                 self._retry_ns = self._now_ns()
             if self._now_ns() - began_ns > _STEADY_NS:
@@ -82,6 +81,8 @@ class Inlet(Slot):
             nonlocal seq, newest_ns
             if stopping():
                 raise Stopping
+            if not isinstance(value, Payload):
+                raise TypeError(f"emit() was given a {type(value).__name__}, which is no payload")
             taken_ns = now_ns()
             if t_ns is None:
                 t_ns = taken_ns

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from edgeapp.core.clock import ns
@@ -25,6 +26,8 @@ from edgeapp.runtime.kit import Kit, Life
 
 RETRY_FIRST_S = 0.25
 RETRY_MOST_S = 1.0
+MOST_RESULTS = 100_000
+"""Of one packet. A stage that gives more is taken to never end."""
 
 
 _packet: Callable[[tuple[Any, ...]], AnyPacket] = partial(tuple.__new__, Packet)
@@ -109,11 +112,10 @@ class Slot:
             self._close_quietly()
             self._wait_for(error)
             return False
-        except Stopping:
+        except BaseException as error:
             self._close_quietly()
-            return False
-        except (Exception, SystemExit) as error:
-            self._close_quietly()
+            if self._is_stop(error):
+                return False
             self._fault(error, None)
             self._retry_ns = self._now_ns() + ns(self._backoff.next_s())
             return False
@@ -141,10 +143,9 @@ class Slot:
         self.busy_since_ns = self._now_ns()
         try:
             things.close()
-        except Stopping:
-            pass
-        except (Exception, SystemExit) as error:
-            self.log.warning("closing a stage failed", error=repr(error))
+        except BaseException as error:
+            if not self._is_stop(error):
+                self.log.warning("closing a stage failed", error=repr(error))
         finally:
             self.busy_since_ns = 0
 
@@ -169,8 +170,6 @@ class Slot:
             try:
                 one(packet, out)
                 meters.done += 1
-            except Stopping:
-                self._drop(packet, STOPPING)
             except BadPacket as error:
                 self._drop(packet, error.reason)
                 self._bad(error, packet)
@@ -178,9 +177,11 @@ class Slot:
                 self._drop(packet, UNAVAILABLE)
                 self._close_quietly()
                 self._wait_for(error)
-            except (Exception, SystemExit) as error:
-                self._drop(packet, FAULT)
-                self._rebuild(error, packet)
+            except BaseException as error:
+                stopped = self._is_stop(error)
+                self._drop(packet, STOPPING if stopped else FAULT)
+                if not stopped:
+                    self._rebuild(error, packet)
             meters.busy_ns += now_ns() - began_ns
             self.busy_since_ns = 0
         if out:
@@ -200,6 +201,14 @@ class Slot:
         self._owed_lost += 1 + packet.lost
 
     # -- trouble ----------------------------------------------------------------------------
+
+    def _is_stop(self, error: BaseException) -> bool:
+        """Whether this is the shutdown passing through, and not a stage that raises the like.
+
+        On a thread of ours nothing else has a meaning outside a stage: SystemExit, KeyboardInterrupt
+        and CancelledError are a stage's faults, too.
+        """
+        return isinstance(error, Stopping) and self._life.stopping.is_set()
 
     def _bad(self, error: BadPacket, packet: AnyPacket) -> None:
         dropped = self.meters.dropped[error.reason]
@@ -264,16 +273,15 @@ class TransformSlot(Slot):
         self.busy_since_ns = began_ns = self._now_ns()
         try:
             results = many(burst)
-        except (Exception, SystemExit) as error:  # the retry, one by one, shows which packet
-            self._say_many_failed(repr(error))
+            self._check_many(results, len(burst))
+        except BaseException as error:  # the retry, one by one, shows which packet
+            if not self._is_stop(error):
+                self._say_many_failed(repr(error))
             return None
         finally:
             now_ns = self._now_ns()
             self.meters.busy_ns += now_ns - began_ns
             self.busy_since_ns = 0
-        if len(results) != len(burst):
-            self._say_many_failed(f"{len(burst)} packets, {len(results)} results")
-            return None
         out: list[AnyPacket] = []
         for packet, result in zip(burst, results, strict=True):
             self._answer(packet, result, out)
@@ -284,6 +292,15 @@ class TransformSlot(Slot):
             meters.emitted += len(out)
             self.last = out[-1]
         return out
+
+    @staticmethod
+    def _check_many(results: Any, count: int) -> None:
+        """Before any of them is taken: one for each packet, each a payload or None."""
+        if len(results) != count:
+            raise ValueError(f"process_many() gave {len(results)} results for {count} packets")
+        for result in results:
+            if not (result is None or isinstance(result, Payload | At)):
+                raise _no_payload(result, "process_many()")
 
     def _say_many_failed(self, problem: str) -> None:
         if not self._many_failed:
@@ -307,6 +324,8 @@ class TransformSlot(Slot):
         elif result is None:
             self._owed_lost += packet.lost
         elif type(result) is At:
+            if not isinstance(result.value, Payload):
+                raise _no_payload(result.value, "process()")
             lost, self._owed_lost = packet.lost + self._owed_lost, 0
             out.append(
                 packet._replace(
@@ -314,7 +333,7 @@ class TransformSlot(Slot):
                 )
             )
         else:
-            self._spread(packet, list(result), out)
+            self._spread(packet, _several(result, "process()"), out)
 
     def _spread(self, packet: AnyPacket, results: list[Any], out: list[AnyPacket]) -> None:
         if not results:
@@ -347,11 +366,10 @@ class TransformSlot(Slot):
         out: list[AnyPacket] = []
         self.busy_since_ns = self._now_ns()
         try:
-            self._spread(packet._replace(lost=0), list(self._stage_flush()), out)
-        except Stopping:
-            pass
-        except (Exception, SystemExit) as error:
-            self._fault(error, packet)
+            self._spread(packet._replace(lost=0), _several(self._stage_flush(), "flush()"), out)
+        except BaseException as error:
+            if not self._is_stop(error):
+                self._fault(error, packet)
         finally:
             self.busy_since_ns = 0
         if out:
@@ -394,6 +412,8 @@ class ModelSlot(Slot):
         ):
             raise BadPacket("older than deadline_ms before inference", reason=LATE)
         answer = self._process(packet)
+        if not isinstance(answer.value, Payload):
+            raise _no_payload(answer.value, "decode()")
         if self._owed_lost:
             answer = answer._replace(lost=answer.lost + self._owed_lost)
             self._owed_lost = 0
@@ -466,6 +486,29 @@ class Gate:
         """Whether this packet is one of those to answer."""
         divisor = self._dial.wanted().divisor
         return divisor == 1 or (packet.seq + packet.part + self._phase) % divisor == 0
+
+
+def _several(results: Any, method: str) -> list[Any]:
+    """What a method gave, where it is neither one payload nor None.
+
+    Raises:
+        TypeError: it is not several payloads.
+        ValueError: there are more than can be meant.
+    """
+    if not isinstance(results, Iterable):
+        raise _no_payload(results, method)
+    some = list(islice(results, MOST_RESULTS + 1))
+    if len(some) > MOST_RESULTS:
+        raise ValueError(f"{method} gave more than {MOST_RESULTS:,} results for one packet")
+    for result in some:
+        value = result.value if type(result) is At else result
+        if not isinstance(value, Payload):
+            raise _no_payload(value, method)
+    return some
+
+
+def _no_payload(value: object, method: str) -> TypeError:
+    return TypeError(f"{method} gave a {type(value).__name__}, which is no payload")
 
 
 def _name(packet: AnyPacket) -> str:
