@@ -43,8 +43,9 @@ STRIDES = (8, 16, 32)
 LONGEST = (100.0, 200.0, float("inf"))
 """Each grid learns the bottles up to this long, in pixels of the input. Bottles are narrow: on a
 coarser grid two of them share a cell."""
-REACH = 1.0
-"""Cells whose centre lies this near to a bottle's, in strides, learn it."""
+LOOK, REACH = 0.36, 1.0
+"""Cells whose centre lies this near, in strides, to a spot this far down a bottle learn it: the
+spot is as far from the cap as from the label, and what a cell sees well is near."""
 BOX_WEIGHT, CLASS_WEIGHT = 3.0, 2.0
 RARELY = -4.6
 """Logit that objectness starts with: one cell in a hundred."""
@@ -153,7 +154,8 @@ class Lesson:
         for number in np.argsort(visible):  # what counts is written last
             box = boxes[number]
             if visible[number]:
-                off = (centres - (box[:2] + box[2:]) / 2).abs().amax(1)
+                spot = box[:2] + (box[2:] - box[:2]) * torch.tensor((0.5, LOOK))
+                off = (centres - spot).abs().amax(1)
                 long = (box[2:] - box[:2]).max()
                 fits = (long <= self.longest) & (long > self.shortest)
                 owners[(off < REACH * self.strides[:, 0]) & fits] = int(number)

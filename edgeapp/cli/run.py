@@ -1,5 +1,6 @@
 """`edgeapp run`: read, check, connect, run, and say how it went."""
 
+import gc
 import os
 import signal
 import sys
@@ -144,6 +145,8 @@ def _run(app: "App", link: "LinkUp", watch: "Watch", for_s: float | None) -> "di
             os.kill(os.getpid(), early[0])
         await watch(app)
 
+    gc.enable()
+    gc.freeze()  # what is loaded by now stays; the collector need not walk it for years
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _frame: early.append(number))
     outcomes = asyncio.run(run_until_stopped(app, link.uplink.run, for_s=for_s, beside=beside))

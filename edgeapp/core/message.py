@@ -1,9 +1,13 @@
 """What leaves a pipeline: bytes with a topic, not yet sealed with an id and the time."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 Priority = Literal["critical", "normal", "bulk"]
+
+_LEAST_BODY = len('{"a":1}')
+_TOPIC = re.compile(r"[^\x00-\x1f\x7f+#\ud800-\udfff]{1,1024}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,23 @@ class Message:
     priority: Priority = "normal"
     binary: bool = False
     retain: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what would not come through: a broker hangs up on a topic that is none.
+
+        Raises:
+            TypeError: topic or body is of another type.
+            ValueError: the topic has wildcards or control characters, is empty or too long; the
+                body is not the text of a JSON object with something in it.
+        """
+        if not _TOPIC.fullmatch(self.topic):
+            raise ValueError(
+                f"{self.topic[:100]!r} cannot be a topic: 1 to 1024 characters, without '+' and '#'"
+            )
+        if type(self.body) is not bytes:
+            raise TypeError(f"the body of a message is bytes, not {type(self.body).__name__}")
+        if not self.binary and (self.body[:1] != b"{" or len(self.body) < _LEAST_BODY):
+            raise ValueError("the body is no JSON object with something in it; is it binary?")
 
 
 class Uplink(Protocol):

@@ -42,7 +42,7 @@ def test_each_is_one_small_file_of_its_size(size: int, folder: Path) -> None:
     assert [spec.shape for spec in inputs.values()] == [(1, 3, size, size)]
     cells = sum((size // stride) ** 2 for stride in (8, 16, 32))
     assert [spec.shape for spec in outputs.values()] == [(1, cells, 8)]
-    assert file.stat().st_size < 600_000
+    assert file.stat().st_size < 800_000
     assert not list(folder.glob("*.data")), "no weights beside the model"
 
 

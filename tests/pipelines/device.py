@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,12 +20,21 @@ COMMAND = Path(sys.executable).with_name("edgeapp")
 class Running:
     """`edgeapp run`, as a process of its own, with `--json` output."""
 
-    def __init__(self, folder: Path, *arguments: object, port: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: object,
+        port: int | None = None,
+        data_dir: Path | None = None,
+        more: str = "",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """`data_dir`: if not `data` in the folder. `more`: further lines of the device file."""
         device = folder / "device.yaml"
-        lines = ["device: test", f"data_dir: {folder / 'data'}"]
+        lines = ["device: test", f"data_dir: {data_dir or folder / 'data'}"]
         if port is not None:
             lines += ["mqtt:", "  host: 127.0.0.1", f"  port: {port}"]
-        device.write_text("\n".join(lines) + "\n")
+        device.write_text("\n".join([*lines, more]) + "\n")
         self._errors = (folder / "stderr.txt").open("w+")
         self.began = time.monotonic()
         self._process = subprocess.Popen(
@@ -33,7 +42,7 @@ class Running:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
-            env={**os.environ, "EDGEAPP_LOG": "json"},
+            env={**os.environ, "EDGEAPP_LOG": "json", **(environment or {})},
         )
 
     def __enter__(self) -> Self:

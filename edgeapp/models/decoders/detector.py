@@ -24,6 +24,7 @@ from edgeapp.models.decoders.detector_layouts import Layout, LayoutName, layout_
 from edgeapp.models.decoders.detector_overlap import best_of_overlapping
 from edgeapp.models.letterbox import Color, Letterbox
 
+_MOST_LABEL_BYTES = 1 << 20
 _LABELS_SCHEMA = {
     "anyOf": [{"type": "array", "items": {"type": "string"}, "minItems": 1}, {"type": "string"}]
 }
@@ -81,13 +82,22 @@ class DetectorOptions(Options):
         if isinstance(info.context, Surroundings):
             file = info.context.folder / file
         try:
-            lines = file.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError):
+            if not file.is_file():  # reading a pipe or a device might never end
+                raise OSError
+            with file.open("rb") as stream:
+                data = stream.read(_MOST_LABEL_BYTES + 1)
+            text = "" if len(data) > _MOST_LABEL_BYTES else data.decode("utf-8-sig")
+        except (OSError, ValueError):
             raise ValueError(
                 f"'{file}' cannot be read as a text file; give a list, a file with one label on "
                 "each line, or coco"
             ) from None
-        return tuple(line.strip() for line in lines if line.strip())
+        if len(data) > _MOST_LABEL_BYTES:
+            raise ValueError(
+                f"'{file}' is larger than {_MOST_LABEL_BYTES >> 20} MiB, too large for a file of "
+                "labels"
+            )
+        return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
 class Seen(NamedTuple):
