@@ -465,6 +465,7 @@ class OutputSlot(Slot):
             self._owed_lost = 0
         message = self._encode(packet)
         if message is not None:
+            message.check()
             if self.plan.priority != message.priority:
                 message = replace(message, priority=self.plan.priority)
             if self._deliver is not None:

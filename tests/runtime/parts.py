@@ -220,7 +220,7 @@ class Say:
         self.topic = f"{context.pipeline}/{context.id}"
 
     def encode(self, packet: Packet[Score]) -> Message:
-        return Message(self.topic, str(packet.value.value).encode(), packet.taken_ns)
+        return Message(self.topic, str(packet.value.value).encode(), packet.taken_ns, binary=True)
 
 
 @output("where")

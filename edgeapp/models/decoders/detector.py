@@ -82,10 +82,7 @@ class DetectorOptions(Options):
         if isinstance(info.context, Surroundings):
             file = info.context.folder / file
         try:
-            if not file.is_file():  # reading a pipe or a device might never end
-                raise OSError
-            with file.open("rb") as stream:
-                data = stream.read(_MOST_LABEL_BYTES + 1)
+            data = _start_of(file)
             text = "" if len(data) > _MOST_LABEL_BYTES else data.decode("utf-8-sig")
         except (OSError, ValueError):
             raise ValueError(
@@ -98,6 +95,14 @@ class DetectorOptions(Options):
                 "labels"
             )
         return tuple(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _start_of(file: Path) -> bytes:
+    """The bytes of a file, one more than is allowed at most."""
+    if not file.is_file():
+        raise OSError("a pipe or a device, whose reading might never end")
+    with file.open("rb") as stream:
+        return stream.read(_MOST_LABEL_BYTES + 1)
 
 
 class Seen(NamedTuple):
