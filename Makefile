@@ -14,8 +14,9 @@ help: ## list the targets
 
 demo: ## run a camera and a vibration pipeline for 30 s, offline; Ctrl-C ends it sooner
 	@deploy/setup.sh run
+	@rm -rf .demo && mkdir .demo  # so that the pump is learned anew; pictures land there too
 	@# A job of its own, so that Ctrl-C ends the demo (exit 0) and does not kill make.
-	@[ ! -t 0 ] || set -m; $(BIN)/edgeapp run $(DEMO) --for 30s; exit $$?
+	@[ ! -t 0 ] || set -m; STATE_DIRECTORY="$$PWD/.demo" $(BIN)/edgeapp run $(DEMO) --for 30s; exit $$?
 
 test: ## run the fast tests
 	@deploy/setup.sh test
