@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.compare import REPO, Row
 
-FEW, MANY = 300, 900
+FEW, MANY = 200, 600
 BOUND = 25_000
 """Instructions for each packet over the loop's."""
 

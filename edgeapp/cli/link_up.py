@@ -17,7 +17,7 @@ from edgeapp.uplink.connection import Endpoint, Publication, Tls
 from edgeapp.uplink.outbox import MemoryOutbox
 from edgeapp.uplink.run_number import next_run
 from edgeapp.uplink.sender import MqttUplink, NullUplink
-from edgeapp.uplink.wire import Sealer, Topics
+from edgeapp.uplink.wire import ROOT, Sealer, Topics
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def _to(
 ) -> LinkUp:
     from edgeapp.uplink.client import Connector
 
-    topics = Topics(device.device)
+    topics = Topics(device.device, device.mqtt.prefix if device.mqtt else ROOT)
     connect = Connector(
         endpoint,
         client_id=f"edgeapp-{device.device}",

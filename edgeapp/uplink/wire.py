@@ -54,8 +54,8 @@ def message_schema(body: dict[str, Any]) -> dict[str, Any]:
 class Topics:
     """The topics of one device."""
 
-    def __init__(self, device: str) -> None:
-        """Check the device's name.
+    def __init__(self, device: str, prefix: str = ROOT) -> None:
+        """Check the device's name. `prefix`: the levels above it.
 
         Raises:
             ValueError: it cannot be a level of a topic.
@@ -65,7 +65,7 @@ class Topics:
                 f"'{device}' cannot be a device's name: use 1 to 64 letters, digits, '_', '.', '-'"
             )
         self.device = device
-        self.below = f"{ROOT}/{device}/"
+        self.below = f"{prefix}/{device}/"
         self.status = f"{self.below}status"
         self.all = f"{self.below}#"
 

@@ -75,6 +75,13 @@ def test_the_kernel_is_asked_about_the_clock() -> None:
     assert {type(wall_clock_is_synchronised()) for _ in range(3)} == {bool}
 
 
+def test_a_prefix_stands_above_the_device() -> None:
+    """The device file's `mqtt: {prefix: ...}`, where a broker serves more than this."""
+    topics = Topics("dev", "plant/hall-2")
+    assert topics.status == "plant/hall-2/dev/status"
+    assert topics.all == "plant/hall-2/dev/#"
+
+
 def test_topics_are_below_the_device() -> None:
     topics = Topics("dev-1.a_b")
     assert topics.status == "edgeapp/dev-1.a_b/status"
