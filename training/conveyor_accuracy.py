@@ -39,6 +39,8 @@ FAULTY = 0.5
 VISIBLE = 0.6
 """Less of a bottle than this is neither to be found nor wrong to find."""
 MIN_IOU = 0.5
+IOUS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
+"""How much a box must overlap; the mean over these also tells how exact boxes are (as in COCO)."""
 MIN_SCORE = 0.4
 """Where precision and recall are taken: the detector's default."""
 _LOWEST_SCORE = 0.01
@@ -56,7 +58,8 @@ def measure(file: Path) -> dict[str, Any]:
     """Return, for each held-out set, average precision by label and F1 at MIN_SCORE.
 
     Average precision is the area under precision over recall (all points, as in PASCAL VOC 2010)
-    of boxes that overlap a bottle of their label by MIN_IOU or more.
+    of boxes that overlap a bottle of their label by MIN_IOU or more; `ap50_95` is the mean over
+    IOUS instead.
     """
     return {name: _summary(list(answers(file, *how))) for name, how in HELD_OUT.items()}
 
@@ -93,9 +96,11 @@ def answers(file: Path, seeds: Sequence[int], light: tuple[float, float]) -> Ite
 
 def _summary(given: list[Answer]) -> dict[str, Any]:
     by_label: dict[str, float] = {}
+    exact: list[float] = []
     right = wrong = missed = 0
     for label, name in enumerate(LABELS):
-        scores, hits, total = _judge(given, label)
+        scores, hits, total = _judge(given, label, MIN_IOU)
+        exact += [_average_precision(*_judge(given, label, least)) for least in IOUS]
         by_label[name] = round(_average_precision(scores, hits, total), 3)
         sure = int(hits[scores >= MIN_SCORE].sum())
         right += sure
@@ -104,13 +109,16 @@ def _summary(given: list[Answer]) -> dict[str, Any]:
     return {
         "ap50": round(float(np.mean(list(by_label.values()))), 3),
         "ap50_by_label": by_label,
+        "ap50_95": round(float(np.mean(exact)), 3),
         "f1": round(2 * right / (2 * right + wrong + missed), 3),
         "bottles": right + missed,
         "pictures": len(given),
     }
 
 
-def _judge(given: list[Answer], label: int) -> tuple[NDArray[Any], NDArray[Any], int]:
+def _judge(
+    given: list[Answer], label: int, min_iou: float
+) -> tuple[NDArray[Any], NDArray[Any], int]:
     """Scores of all boxes of a label, whether each is right, and how many there were to find."""
     scores: list[float] = []
     hits: list[bool] = []
@@ -123,10 +131,10 @@ def _judge(given: list[Answer], label: int) -> tuple[NDArray[Any], NDArray[Any],
         for at in np.flatnonzero(answer.found.classes == label):  # best first
             overlap = iou(answer.found.xyxy[at], truth.xyxy)
             match = int(np.argmax(np.where(free, overlap, -1))) if len(overlap) else -1
-            if match >= 0 and free[match] and overlap[match] >= MIN_IOU:
+            if match >= 0 and free[match] and overlap[match] >= min_iou:
                 free[match] = False
                 hits.append(True)
-            elif (overlap[truth.visible < VISIBLE] >= MIN_IOU).any():
+            elif (overlap[truth.visible < VISIBLE] >= min_iou).any():
                 continue
             else:
                 hits.append(False)

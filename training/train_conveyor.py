@@ -29,7 +29,7 @@ import conveyor_accuracy as accuracy  # noqa: E402 - lies beside this file
 from edgeapp.models.letterbox import Letterbox  # noqa: E402
 from edgeapp.sources._conveyor_scene import LABELS, Truth, scene  # noqa: E402
 
-STEPS = {256: 650, 160: 750, 96: 2000}
+STEPS = {256: 650, 160: 750, 96: 900}
 """Size of the input → batches; a small picture shows less, and takes longer to learn from."""
 BATCH = 16
 PICTURES = 12
@@ -244,18 +244,9 @@ def export(net: Bottles, size: int, file: Path) -> None:
     onnx.save(model, file)
 
 
-def main() -> None:
-    """Train, export, and measure all that is there."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sizes", type=int, nargs="*", default=list(STEPS), help="256 160 96")
-    parser.add_argument("--folder", type=Path, default=REPO / "pipelines" / "models")
-    given = parser.parse_args()
-    given.folder.mkdir(parents=True, exist_ok=True)
-    names = "".join(f"{label}\n" for label in LABELS)
-    (given.folder / "conveyor_labels.txt").write_text(names, encoding="utf-8")
-    for size in given.sizes:
-        export(train(size), size, given.folder / f"conveyor_{size}.onnx")
-    files = [given.folder / f"conveyor_{size}.onnx" for size in STEPS]
+def write_accuracy(folder: Path) -> None:
+    """Measure every model that is in the folder, and write down how good it is."""
+    files = [folder / f"conveyor_{size}.onnx" for size in STEPS]
     described = {
         "models": {file.name: accuracy.measure(file) for file in files if file.exists()},
         "measured": accuracy.described(),
@@ -267,7 +258,21 @@ def main() -> None:
         },
     }
     text = json.dumps(described, indent=2) + "\n"
-    (given.folder / "accuracy.json").write_text(text, encoding="utf-8")
+    (folder / "accuracy.json").write_text(text, encoding="utf-8")
+
+
+def main() -> None:
+    """Train, export, and measure all that is there."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sizes", type=int, nargs="*", default=list(STEPS), help="256 160 96")
+    parser.add_argument("--folder", type=Path, default=REPO / "pipelines" / "models")
+    given = parser.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    names = "".join(f"{label}\n" for label in LABELS)
+    (given.folder / "conveyor_labels.txt").write_text(names, encoding="utf-8")
+    for size in given.sizes:
+        export(train(size), size, given.folder / f"conveyor_{size}.onnx")
+    write_accuracy(given.folder)
 
 
 if __name__ == "__main__":

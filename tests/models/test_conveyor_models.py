@@ -62,11 +62,12 @@ def test_nothing_held_out_was_trained_on(accuracy: ModuleType, stated: dict[str,
 
 
 def test_the_ladder_declines_gracefully(stated: dict[str, Any]) -> None:
-    """Each rung is worth having: less sure than the one above it, but useful."""
-    scores = [stated["models"][f"conveyor_{size}.onnx"]["same light"]["ap50"] for size in SIZES]
-    assert scores == sorted(scores, reverse=True)
-    assert scores[0] >= 0.9
-    assert scores[-1] >= 0.6
+    """Each rung is worth having: less exact than the one above it, but useful."""
+    figures = [stated["models"][f"conveyor_{size}.onnx"]["same light"] for size in SIZES]
+    exact = [figure["ap50_95"] for figure in figures]
+    assert exact == sorted(set(exact), reverse=True)
+    assert figures[0]["ap50"] >= 0.9
+    assert figures[-1]["ap50"] >= 0.6
 
 
 @pytest.mark.slow
@@ -84,7 +85,7 @@ def test_they_are_as_good_as_stated(
     for held_out, figures in measured.items():
         said = stated["models"][name][held_out]
         assert figures["bottles"] == said["bottles"]
-        for figure in ("ap50", "f1"):
+        for figure in ("ap50", "ap50_95", "f1"):
             assert figures[figure] == pytest.approx(said[figure], abs=0.02), (held_out, figure)
 
 
@@ -93,6 +94,6 @@ def test_a_model_that_knows_less_is_found_out(
     accuracy: ModuleType, folder: Path, stated: dict[str, Any]
 ) -> None:
     """The measurement tells models apart: the smallest is not taken for the largest."""
-    measured = accuracy.measure(folder / "conveyor_96.onnx")["same light"]["ap50"]
-    said = stated["models"]["conveyor_256.onnx"]["same light"]["ap50"]
+    measured = accuracy.measure(folder / "conveyor_96.onnx")["same light"]["ap50_95"]
+    said = stated["models"]["conveyor_256.onnx"]["same light"]["ap50_95"]
     assert abs(measured - said) > 0.02
