@@ -18,14 +18,7 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
-import msgspec
-import numpy as np
-
-from benchmarks.compare import REPO, Reading, Row, alternate, at_most, median_ratio, spread
-
-MODEL = REPO / "pipelines" / "models" / "conveyor_96.onnx"
-LABELS = ["bottle", "scratched", "missing_cap"]
-SIZE = 96
+from benchmarks.compare import Reading, Row, alternate, at_most, median_ratio, spread
 
 
 def clip_720p(folder: Path) -> Path:
@@ -41,75 +34,26 @@ def clip_720p(folder: Path) -> Path:
 
 def bare(clip: Path, out: Path | None, port: int) -> None:
     """The hand-written loop."""
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import cv2
-    import onnxruntime
 
     from benchmarks.apps import Meter
+    from benchmarks.by_hand import ByHand, opened_for_append
 
-    cv2.setNumThreads(1)
-    frames = boxes = 0
     with Meter() as meter:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        session = onnxruntime.InferenceSession(str(MODEL), options, ["CPUExecutionProvider"])
-        name = session.get_inputs()[0].name
-        tensor = np.empty((1, 3, SIZE, SIZE), np.float32)
-        canvas = np.full((SIZE, SIZE, 3), 114, np.uint8)
-        planes = np.empty((3, SIZE, SIZE), np.uint8)
-        cells, strides = grid()
-        encode = msgspec.json.encode
+        detector = ByHand()
         capture = cv2.VideoCapture(str(clip), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
 
         def answer() -> bytes | None:
-            nonlocal frames, boxes
             more, pixels = capture.read()
-            if not more:
-                return None
-            taken = time.time()
-            height, width = pixels.shape[:2]
-            scale = min(SIZE / width, SIZE / height)
-            size = round(width * scale), round(height * scale)
-            cv2.resize(pixels, size, dst=canvas[: size[1], : size[0]])
-            cv2.split(canvas, list(planes))
-            np.multiply(planes, np.float32(1), out=tensor[0])
-            [answers] = session.run(None, {name: tensor})
-            found, scores, classes = decode(answers[0], cells, strides)
-            if len(found):
-                found = np.asarray(found) / (size[0], size[1], size[0], size[1])
-            message = {
-                "schema": "edgeapp/detections/1",
-                "id": f"bench/1/{frames}",
-                "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(taken)),
-                "clock": "synced",
-                "age_ms": (time.time() - taken) * 1e3,
-                "pipeline": "bench",
-                "stage": "out",
-                "origin": "camera",
-                "epoch": 0,
-                "seq": frames,
-                "part": 0,
-                "model": "detector",
-                "variant": "conveyor_96",
-                "rung": 0,
-                "lost": 0,
-                "count": len(found),
-                "boxes": [[round(float(v), 5) for v in box] for box in found],
-                "labels": [LABELS[c] for c in classes],
-                "scores": [round(float(s), 4) for s in scores],
-            }
-            frames += 1
-            boxes += len(found)
-            return encode(message)
+            return detector.line(pixels) if more else None
 
         if out is not None:
-            to = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            to = opened_for_append(out)
             while (line := answer()) is not None:
                 os.write(to, line + b"\n")
         else:
             asyncio.run(_publish(answer, port))
-    meter.say(frames=frames, boxes=boxes)
+    meter.say(frames=detector.frames)
 
 
 async def _publish(answer: Callable[[], bytes | None], port: int) -> None:
@@ -120,50 +64,10 @@ async def _publish(answer: Callable[[], bytes | None], port: int) -> None:
             await client.publish("edgeapp/bench/bench/out", line, qos=1)
 
 
-def grid() -> tuple[np.ndarray, np.ndarray]:
-    """Cells and strides of the model's three grids."""
-    cells, strides = [], []
-    for stride in (8, 16, 32):
-        side = SIZE // stride
-        y, x = np.mgrid[:side, :side]
-        cells.append(np.stack((x, y), -1).reshape(-1, 2))
-        strides.append(np.full(side * side, stride))
-    return np.concatenate(cells).astype(np.float32), np.concatenate(strides).astype(np.float32)
-
-
-def decode(
-    table: np.ndarray, cells: np.ndarray, strides: np.ndarray
-) -> tuple[list[np.ndarray], list[float], list[int]]:
-    """Boxes above 0.4, without those that overlap a better one by more than half."""
-    rows = np.flatnonzero(table[:, 4] >= 0.4)
-    if not len(rows):
-        return [], [], []
-    found = table[rows]
-    classes = found[:, 5:].argmax(axis=1)
-    scores = found[:, 4] * found[np.arange(len(found)), 5 + classes]
-    rows, classes, scores, found = (a[scores >= 0.4] for a in (rows, classes, scores, found))
-    center = (found[:, :2] + cells[rows]) * strides[rows, None]
-    half = np.exp(found[:, 2:4]) * strides[rows, None] / 2
-    low, high = center - half, center + half
-    kept: list[int] = []
-    for index in np.argsort(-scores):
-        if all(
-            classes[index] != classes[k] or _iou(low[index], high[index], low[k], high[k]) <= 0.5
-            for k in kept
-        ):
-            kept.append(int(index))
-    boxes = [np.concatenate((low[k], high[k] - low[k])) for k in kept]
-    return boxes, [float(scores[k]) for k in kept], [int(classes[k]) for k in kept]
-
-
-def _iou(low: np.ndarray, high: np.ndarray, low2: np.ndarray, high2: np.ndarray) -> float:
-    inner = np.prod(np.clip(np.minimum(high, high2) - np.maximum(low, low2), 0, None))
-    return float(inner / (np.prod(high - low) + np.prod(high2 - low2) - inner))
-
-
 def ours(clip: Path, out: Path | None, port: int) -> None:
     """The same by edgeapp."""
     from benchmarks.apps import Device, Meter, temporary
+    from benchmarks.by_hand import LABELS, MODEL
 
     sink = f"{{output: jsonl, file: {out}}}" if out is not None else "{output: mqtt}"
     text = f"""
@@ -175,14 +79,10 @@ stages:
   out: {sink}
 """
     with temporary() as folder:
-        if out is not None:
-            device = Device(Path(folder))
-            with Meter() as meter:
-                [status] = device.run([text])
-        else:
-            device = Device(Path(folder), port=port)
-            with Meter() as meter:
-                [status] = device.run([text])
+        device = Device(Path(folder), port=port or None)
+        app = device.app([text])  # imports and checks, as the imports above the loop
+        with Meter() as meter:
+            [status] = device.run_app(app)
         camera, detect, _ = status.stages
     meter.say(frames=camera.emitted, answered=detect.done)
 

@@ -10,10 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import msgspec
-import numpy as np
-
-from benchmarks.camera_cost import LABELS, MODEL, SIZE, decode, grid
 from benchmarks.compare import Row, alternate, at_most, median_ratio, spread
 
 PIPELINES = 32
@@ -24,73 +20,30 @@ COUNT = 60
 
 def bare() -> None:
     """One loop, one session, one file."""
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    import cv2
-    import onnxruntime
-
     from benchmarks.apps import Meter, temporary
+    from benchmarks.by_hand import ByHand, opened_for_append
     from benchmarks.parts.bench_parts import picture
 
-    cv2.setNumThreads(1)
     pixels = picture(640, 480).pixels
-    late_ms = []
     with temporary() as folder, Meter() as meter:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        session = onnxruntime.InferenceSession(str(MODEL), options, ["CPUExecutionProvider"])
-        name = session.get_inputs()[0].name
-        tensor = np.empty((1, 3, SIZE, SIZE), np.float32)
-        canvas = np.full((SIZE, SIZE, 3), 114, np.uint8)
-        planes = np.empty((3, SIZE, SIZE), np.uint8)
-        cells, strides = grid()
-        encode = msgspec.json.encode
-        to = os.open(Path(folder) / "out.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        period = 1 / RATE_HZ
-        begin = time.monotonic() + period
+        detector = ByHand()
+        to = opened_for_append(Path(folder) / "out.jsonl")
+        period_s = 1 / RATE_HZ
+        begin_s = time.monotonic() + period_s
         for number in range(COUNT):
             for pipeline in range(PIPELINES):
-                due = begin + (number + pipeline / PIPELINES) * period
-                wait = due - time.monotonic()
-                if wait > 0:
-                    time.sleep(wait)
-                taken = time.time()
-                cv2.resize(pixels, (96, 72), dst=canvas[:72, :96])
-                cv2.split(canvas, list(planes))
-                np.multiply(planes, np.float32(1), out=tensor[0])
-                [answers] = session.run(None, {name: tensor})
-                found, scores, classes = decode(answers[0], cells, strides)
-                line = encode(
-                    {
-                        "schema": "edgeapp/detections/1",
-                        "id": f"bench/1/{number}",
-                        "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(taken)),
-                        "clock": "synced",
-                        "age_ms": (time.time() - taken) * 1e3,
-                        "pipeline": f"p{pipeline}",
-                        "stage": "out",
-                        "origin": "frames",
-                        "epoch": 0,
-                        "seq": number,
-                        "part": 0,
-                        "model": "detector",
-                        "variant": "conveyor_96",
-                        "rung": 0,
-                        "lost": 0,
-                        "count": len(found),
-                        "boxes": [[round(float(v), 5) for v in box] for box in found],
-                        "labels": [LABELS[c] for c in classes],
-                        "scores": [round(float(s), 4) for s in scores],
-                    }
-                )
-                os.write(to, line + b"\n")
-                late_ms.append((time.monotonic() - due) * 1e3)
-    meter.say(frames=COUNT * PIPELINES, p99_ms=float(np.percentile(late_ms, 99)))
+                due_s = begin_s + (number + pipeline / PIPELINES) * period_s
+                wait_s = due_s - time.monotonic()
+                if wait_s > 0:
+                    time.sleep(wait_s)
+                os.write(to, detector.line(pixels, f"p{pipeline}") + b"\n")
+    meter.say(frames=detector.frames)
 
 
 def ours() -> None:
     """32 pipelines in one process."""
     from benchmarks.apps import Device, Meter, temporary
+    from benchmarks.by_hand import LABELS, MODEL
 
     texts = [
         f"""
@@ -109,8 +62,7 @@ stages:
         with Meter() as meter:
             statuses = device.run_app(app)
     answered = sum(status.stages[-1].done for status in statuses)
-    worst = max(status.stages[-1].age.percentile_ms(99) or 0.0 for status in statuses)
-    meter.say(frames=answered, p99_ms=worst)
+    meter.say(frames=answered)
 
 
 def rows() -> list[Row]:

@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.camera_cost import LABELS, MODEL, clip_720p
+from benchmarks.camera_cost import clip_720p
 from benchmarks.compare import REPO, Row
 
 COMMAND = str(Path(sys.executable).with_name("edgeapp"))
@@ -43,6 +43,8 @@ def observe(command: list[object], out: Path) -> tuple[float, float]:
 
 def rows(rounds: int = 7) -> list[Row]:
     """Measure."""
+    from benchmarks.by_hand import LABELS, MODEL
+
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         clip = clip_720p(folder)
@@ -89,46 +91,21 @@ stages:
 
 
 def bare(clip: Path, out: Path) -> None:
-    """The script that one would write: real time, one line a frame."""
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    """The script that one would write: in real time, one line a frame."""
     import cv2
-    import msgspec
-    import numpy as np
-    import onnxruntime
 
-    from benchmarks.camera_cost import SIZE, decode, grid
+    from benchmarks.by_hand import ByHand, opened_for_append
 
-    cv2.setNumThreads(1)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(MODEL), options, ["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    tensor = np.empty((1, 3, SIZE, SIZE), np.float32)
-    canvas = np.full((SIZE, SIZE, 3), 114, np.uint8)
-    planes = np.empty((3, SIZE, SIZE), np.uint8)
-    cells, strides = grid()
+    detector = ByHand()
     capture = cv2.VideoCapture(str(clip), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
-    to = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    begin = time.monotonic()
-    number = 0
+    to = opened_for_append(out)
+    begin_s = time.monotonic()
     while True:
         more, pixels = capture.read()
         if not more:
             return
-        time.sleep(max(0.0, begin + number / 25 - time.monotonic()))
-        number += 1
-        cv2.resize(pixels, (96, 54), dst=canvas[:54, :96])
-        cv2.split(canvas, list(planes))
-        np.multiply(planes, np.float32(1), out=tensor[0])
-        [answers] = session.run(None, {name: tensor})
-        found, scores, classes = decode(answers[0], cells, strides)
-        line = {
-            "time": time.time(),
-            "boxes": [b.tolist() for b in found],
-            "scores": scores,
-            "labels": [LABELS[c] for c in classes],
-        }
-        os.write(to, msgspec.json.encode(line) + b"\n")
+        time.sleep(max(0.0, begin_s + detector.frames / 25 - time.monotonic()))
+        os.write(to, detector.line(pixels) + b"\n")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.apps import Meter
-from benchmarks.camera_cost import MODEL
+from benchmarks.by_hand import MODEL
 from benchmarks.compare import Row, alternate, at_most, median_ratio, spread
 
 FRAMES = 180
