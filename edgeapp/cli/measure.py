@@ -157,7 +157,7 @@ class _Bench:
     def _run_source(self, source: StagePlan, life: Life, taker: "_Taker") -> None:
         lane = taker.lane
         inlet = self._pipeline.inlet(source, life, taker)
-        lane.open()
+        lane.open(life.stopping)
         try:
             self._clock.begin(lambda: taker.frames)
             taker.begin()

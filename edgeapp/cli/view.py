@@ -14,6 +14,7 @@ _STATES = {
     "starting": "cyan",
     "running": "green",
     "waiting": "yellow",
+    "stuck": "red",
     "failed": "red",
     "finished": "blue",
     "stopped": "blue",

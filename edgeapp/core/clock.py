@@ -61,11 +61,12 @@ class FakeClock:
 
     def advance(self, seconds: float) -> None:
         """Move forward by `seconds`."""
-        self.set_ns(self._now_ns + ns(seconds))
+        with self._lock:
+            self._now_ns += max(0, ns(seconds))
 
     def wait(self, event: threading.Event, timeout_s: float) -> bool:
         """Advance by `timeout_s` unless `event` is already set; True when it was."""
         if event.is_set():
             return True
-        self.advance(max(0.0, timeout_s))
+        self.advance(timeout_s)
         return event.is_set()

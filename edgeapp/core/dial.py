@@ -54,4 +54,5 @@ class Dial:
         setting, until_ns = wish
         if self._clock.now_ns() < until_ns:
             return setting
-        return Setting(self.rungs - 1, setting.divisor)
+        usable = [rung for rung in range(self.rungs) if rung not in self.struck]
+        return Setting(usable[-1] if usable else self.rungs - 1, setting.divisor)

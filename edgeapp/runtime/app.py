@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 
+from edgeapp.core.context import Log
 from edgeapp.plan.graph import Plan
 from edgeapp.runtime.kit import Kit
 from edgeapp.runtime.pipeline import Outcome, Pipeline
@@ -65,8 +66,9 @@ async def run_until_stopped(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     timer = None if for_s is None else loop.call_later(for_s, stop.set)
-    view = None if beside is None else asyncio.ensure_future(beside(app))
-    uplink_task = asyncio.ensure_future(uplink(drained))
+    log = app.kit.log
+    view = None if beside is None else asyncio.ensure_future(_told("view", beside(app), log))
+    uplink_task = asyncio.ensure_future(_told("uplink", uplink(drained), log))
     try:
         return await app.run(stop)
     finally:
@@ -79,3 +81,11 @@ async def run_until_stopped(
             timer.cancel()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+
+
+async def _told(what: str, work: Awaitable[object], log: Log) -> None:
+    """Do what runs beside the pipelines. If it crashes that is logged, and they go on."""
+    try:
+        await work
+    except Exception:
+        log.error("crashed", what=what, exc_info=True)  # noqa: G201  a Log has no exception()

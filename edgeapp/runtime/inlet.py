@@ -1,10 +1,8 @@
 """Where packets enter: the source's slot, its `emit`, and its life of loss and return."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from typing import Any
 
-from edgeapp.core.clock import NS
 from edgeapp.core.link import AnyPacket
 from edgeapp.core.meters import StageMeters
 from edgeapp.core.packet import Packet
@@ -12,10 +10,7 @@ from edgeapp.core.payload import Payload
 from edgeapp.errors import BadPacket, Stopping, Unavailable
 from edgeapp.plan.graph import StagePlan
 from edgeapp.runtime.kit import Kit, Life
-from edgeapp.runtime.slot import Slot
-
-_STEADY_NS = 10 * NS
-"""An epoch that lasted so long makes the next retry start from the shortest wait."""
+from edgeapp.runtime.slot import STEADY_NS, Slot
 
 
 class Inlet(Slot):
@@ -43,24 +38,27 @@ class Inlet(Slot):
         while not self._life.stopping.is_set():
             began_ns = self._now_ns()
             try:
-                with ExitStack() as things:
-                    source = self._build()
-                    if hasattr(source, "__enter__"):
-                        things.enter_context(source)
-                    source.run(self._emitter())
+                self._run_epoch()
                 self.finished = not self._life.stopping.is_set()
                 return
             except (Unavailable, BadPacket) as error:
                 self._lost_touch(Unavailable(str(error)))
             except BaseException as error:
-                if self._is_stop(error) or not self._fault(error, None):
-                    return
-                self._retry_ns = self._now_ns()
-            if self._now_ns() - began_ns > _STEADY_NS:
+                self._blame(error, None)
+            if self._now_ns() - began_ns > STEADY_NS:
                 self._backoff.reset()
             self.epoch += 1
             if self._kit.clock.wait(self._life.stopping, self._backoff.next_s()):
                 return
+
+    def _run_epoch(self) -> None:
+        try:
+            source = self._build()
+            if hasattr(source, "__enter__"):
+                self._open_things.enter_context(source)
+            source.run(self._emitter())
+        finally:
+            self._close_quietly()
 
     def _lost_touch(self, error: Unavailable) -> None:
         if self.waiting_for != str(error):

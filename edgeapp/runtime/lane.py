@@ -4,10 +4,10 @@ A node hands what its stage made of a burst to its consumers, in YAML order. Whe
 the consumer is a link into another lane.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 
 from edgeapp.core.link import AnyPacket, Inbox, Link
-from edgeapp.core.meters import StageMeters
 from edgeapp.plan.graph import Plan, StagePlan
 from edgeapp.runtime.slot import Gate, Slot
 
@@ -26,7 +26,10 @@ class Node:
     def push(self, burst: list[AnyPacket]) -> None:
         """Answer a burst and hand the answers on."""
         if self.gate is not None:
-            burst = self._passed(burst, self.gate)
+            passed = self.gate.passed(burst)
+            self.slot.meters.taken += len(burst) - len(passed)
+            self.slot.meters.shed += len(burst) - len(passed)
+            burst = passed
         out = self.slot.handle(burst)
         if out:
             for consumer in self.consumers:
@@ -39,14 +42,6 @@ class Node:
             if out:
                 consumer.push(out)
             consumer.flush()
-
-    def _passed(self, burst: list[AnyPacket], gate: Gate) -> list[AnyPacket]:
-        passed = [packet for packet in burst if gate.open_for(packet)]
-        shed = len(burst) - len(passed)
-        meters: StageMeters = self.slot.meters
-        meters.taken += shed
-        meters.shed += shed
-        return passed
 
 
 class Outlet:
@@ -73,15 +68,21 @@ class Lane:
         self.roots: list[Node | Outlet] = []
         self.nodes: list[Node] = []
 
-    def open(self) -> None:
-        """Open every stage, the last ones first. On the lane's own thread."""
+    def open(self, stopping: threading.Event) -> None:
+        """Open every stage, the last ones first; no more once it stops. On the lane's thread."""
         for node in reversed(self.nodes):
+            if stopping.is_set():
+                return
             node.slot.open()
 
     def close(self) -> None:
         """Close every stage, the first ones first. On the lane's own thread."""
         for node in self.nodes:
             node.slot.close()
+
+    def slots(self) -> list[Slot]:
+        """Where its stages sit."""
+        return [node.slot for node in self.nodes]
 
     def push(self, burst: list[AnyPacket]) -> None:
         """Answer a burst, all the way through."""
@@ -151,5 +152,4 @@ class Lanes:
     def slots(self) -> Iterator[Slot]:
         """Every slot behind a source."""
         for lane in (*self.of_source.values(), *(lane for _, _, lane in self.fed)):
-            for node in lane.nodes:
-                yield node.slot
+            yield from lane.slots()

@@ -9,12 +9,13 @@ import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Literal, NoReturn
 
+from edgeapp.core.clock import NS
 from edgeapp.core.dial import Dial
 from edgeapp.core.link import AnyPacket, Inbox, Link, LinkSettings
 from edgeapp.core.meters import StageMeters
-from edgeapp.errors import Stopping
 from edgeapp.plan.graph import Plan, StagePlan
 from edgeapp.runtime.inlet import Inlet
 from edgeapp.runtime.kit import FaultBudget, Kit, Life
@@ -23,6 +24,10 @@ from edgeapp.runtime.slot import ActionSlot, Gate, ModelSlot, OutputSlot, Slot, 
 
 BURST = 64
 """The most packets that a lane takes from a link at once."""
+_LAST_CALL_S = 1.0
+"""How long threads have, once what they still get is dropped."""
+_LOOK_S = 1.0
+"""How often a running pipeline is searched for calls that do not come back."""
 
 Ending = Literal["finished", "stopped", "failed"]
 
@@ -40,10 +45,20 @@ class Outcome:
 class Runner:
     """A named daemon thread that runs `work`, and two events for those who wait for it."""
 
-    def __init__(self, name: str, open_: Callable[[], None], work: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        slots: list[Slot],
+        life: Life,
+        open_: Callable[[], None],
+        work: Callable[[], None],
+    ) -> None:
         self.name = name
         self.opened = asyncio.Event()
         self.ended = asyncio.Event()
+        self.started = False
+        self._slots = slots
+        self._life = life
         self._tell_opened = _from_threads(self.opened)
         self._tell_ended = _from_threads(self.ended)
         self._go = threading.Event()
@@ -55,10 +70,16 @@ class Runner:
     def start(self) -> None:
         """Start the thread: it opens its stages and waits for `go`."""
         self._thread.start()
+        self.started = True
 
     def go(self) -> None:
         """Let it work."""
         self._go.set()
+
+    def busy(self) -> tuple[str, ...]:
+        """Ids of the stages it is in a call of; where there is none, of the first one."""
+        ids = tuple(slot.id for slot in self._slots)
+        return tuple(slot.id for slot in self._slots if slot.busy_since_ns) or ids[:1]
 
     def _run(self) -> None:
         try:
@@ -66,10 +87,9 @@ class Runner:
             self._tell_opened()
             self._go.wait()
             self._work()
-        except Stopping:
-            pass
         except BaseException as error:  # a thread must never die unnoticed
             self.crash = error
+            self._life.fail(f"thread '{self.name}' crashed: {error!r}")
         finally:
             self._tell_opened()
             self._tell_ended()
@@ -98,31 +118,30 @@ class Pipeline:
         self.links: dict[str, Link] = {}
         """Of the current run, by id of the stage behind the link (live sources: of the source)."""
         self.retired = {stage_id: RetiredLink() for stage_id in plan.stages}
+        """What the links of the runs before counted."""
+        self._left: list[Runner] = []  # threads of a run before that did not come back
 
     async def run_once(self, stop: asyncio.Event) -> Outcome:
         """Open, run until the end or `stop`, drain, close."""
+        await _first_of(stop.wait(), _all_ended(self._left))  # never two runs at once
         failed = asyncio.Event()
         life = Life(self.budget, wake=_from_threads(failed))
         self.state, self.why = "starting", ""
         runners = self._build(life)
         try:
-            for runner in reversed(runners):  # consumers first
-                runner.start()
-                await self._opened(runner)
-            for runner in reversed(runners):
-                runner.go()
-            self.state = "running"
-            await _first_of(stop.wait(), failed.wait(), _all_ended(runners))
+            if not stop.is_set():
+                await _first_of(stop.wait(), failed.wait(), self._opened(runners))
+            if not (stop.is_set() or failed.is_set()):
+                for runner in reversed(runners):
+                    runner.go()
+                self.state = "running"
+                hangs = self._tell_hangs()
+                await _first_of(stop.wait(), failed.wait(), _all_ended(runners), hangs)
         finally:
             life.stopping.set()  # sources end first; each lane's end closes the links behind it
-            for runner in runners:
-                runner.go()
             stuck = await self._drained(runners, life)
-            self._retire()
-        crash = next((r.crash for r in runners if r.crash is not None), None)
-        if crash is not None:
+        for crash in [runner.crash for runner in runners if runner.crash is not None]:
             self.log.error("a thread crashed", exc_info=(type(crash), crash, crash.__traceback__))
-            life.fail(f"a thread crashed: {crash!r}")
         if life.failure is not None:
             outcome = Outcome("failed", life.failure, stuck)
         elif stop.is_set():
@@ -137,6 +156,7 @@ class Pipeline:
     def _build(self, life: Life) -> list[Runner]:
         """One runner for each thread, sources first."""
         plan = self.plan
+        self._retire()
         lanes = self.lanes(life, cuts=True)
         self.links = dict(lanes.links)
         sources: list[Runner] = []
@@ -148,11 +168,11 @@ class Pipeline:
                 link = inbox.link(source.link)
                 self.links[source.id] = link
                 inlet = self.inlet(source, life, Outlet(link).push)
-                sources.append(self._source_runner(inlet, link.close, lambda: None))
+                sources.append(self._source_runner(inlet, life, None, link.close))
                 behind.append(_lane_runner(lane, inbox, _all_links_to(lane), life))
             else:
                 inlet = self.inlet(source, life, lane.push)
-                sources.append(self._source_runner(inlet, _ending(lane), lane.open))
+                sources.append(self._source_runner(inlet, life, lane, _ending(lane)))
         for inbox, nodes, lane in lanes.fed:
             behind.append(_lane_runner(lane, inbox, _each_link_to(nodes), life))
         return [*sources, *behind]
@@ -178,8 +198,10 @@ class Pipeline:
         return inlet
 
     def _source_runner(
-        self, inlet: Inlet, end: Callable[[], None], open_: Callable[[], None]
+        self, inlet: Inlet, life: Life, lane: Lane | None, end: Callable[[], None]
     ) -> Runner:
+        """The thread of a source; `lane`: what it runs inside `emit`."""
+
         def work() -> None:
             try:
                 inlet.run()
@@ -187,7 +209,9 @@ class Pipeline:
                 self.epochs[inlet.id] = inlet.epoch + 1
                 end()
 
-        return Runner(f"{self.plan.name}/{inlet.id}/source", open_, work)
+        slots: list[Slot] = [inlet, *(lane.slots() if lane else ())]
+        open_ = partial(lane.open, life.stopping) if lane else lambda: None
+        return Runner(f"{self.plan.name}/{inlet.id}/source", slots, life, open_, work)
 
     def _slot(self, stage: StagePlan, life: Life) -> Slot:
         name, kit, meters = self.plan.name, self.kit, self.meters[stage.id]
@@ -216,45 +240,66 @@ class Pipeline:
     def _gate(self, stage: StagePlan) -> Gate | None:
         if stage.gate_for is None:
             return None
-        return Gate(self.dials[stage.gate_for], phase=0)
+        return Gate(self.dials[stage.gate_for])
 
     # -- waiting ----------------------------------------------------------------------------
 
-    async def _opened(self, runner: Runner) -> None:
-        """Wait until the runner's stages are open; say so when that takes long."""
-        while True:
-            try:
-                async with asyncio.timeout(self.kit.open_s):
-                    await runner.opened.wait()
-            except TimeoutError:
-                self.log.warning("still opening", lane=runner.name, after_s=self.kit.open_s)
-            else:
-                return
+    async def _opened(self, runners: list[Runner]) -> None:
+        """Start the threads, consumers first, each once the one before has opened its stages."""
+        for runner in reversed(runners):
+            runner.start()
+            while not runner.opened.is_set():
+                try:
+                    async with asyncio.timeout(self.kit.open_s):
+                        await runner.opened.wait()
+                except TimeoutError:
+                    self.log.warning("still opening", lane=runner.name, after_s=self.kit.open_s)
 
     async def _drained(self, runners: list[Runner], life: Life) -> tuple[str, ...]:
         """Wait for every thread, within the deadline; returns the stages that are stuck."""
-        try:
-            async with asyncio.timeout(self.kit.drain_s):
-                await _all_ended(runners)
-        except TimeoutError:
+        started = [runner for runner in runners if runner.started]
+        if len(started) < len(runners):  # nothing was emitted yet, and not all would close theirs
+            for link in self.links.values():
+                link.close()
+        for runner in started:
+            runner.go()
+        if not await _ended_within(self.kit.drain_s, started):
             life.hurry()
             for link in self.links.values():
                 link.abandon()
-        try:
-            async with asyncio.timeout(1.0):
-                await _all_ended(runners)
-        except TimeoutError:
-            return self._left_behind([r.name for r in runners if not r.ended.is_set()])
-        return ()
-
-    def _left_behind(self, threads: list[str]) -> tuple[str, ...]:
-        """Name who is stuck: their threads cannot be killed, only left."""
-        stuck = tuple(slot.id for slot in self.slots.values() if slot.busy_since_ns)
+            await _ended_within(_LAST_CALL_S, started)
+        self._left = [r for r in (*self._left, *started) if not r.ended.is_set()]
+        if not self._left:
+            return ()
+        stuck = tuple(dict.fromkeys(stage for runner in self._left for stage in runner.busy()))
+        threads = [runner.name for runner in self._left]
         self.log.error("stuck threads are left behind", threads=threads, stages=stuck)
         return stuck or tuple(threads)
 
+    def hung(self) -> dict[str, float]:
+        """For each stage that has been inside one call for longer than its `hang_s`: how long."""
+        now_ns = self.kit.clock.now_ns()
+        busy = [(slot, slot.busy_since_ns) for slot in self.slots.values()]
+        return {
+            slot.id: (now_ns - since_ns) / NS
+            for slot, since_ns in busy
+            if since_ns and now_ns - since_ns > slot.plan.hang_s * NS
+        }
+
+    async def _tell_hangs(self) -> NoReturn:
+        """Log once for each call that does not come back; its thread cannot be killed."""
+        told: set[str] = set()
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            hung = self.hung()
+            for stage in hung.keys() - told:
+                self.log.error("stage is stuck", stage=stage, for_s=round(hung[stage], 1))
+            for stage in told - hung.keys():
+                self.log.info("stage came back", stage=stage)
+            told = set(hung)
+
     def _retire(self) -> None:
-        """Keep the counts of this run's links."""
+        """Keep the counts of the last run's links."""
         for stage_id, link in self.links.items():
             self.retired[stage_id].add(link)
         self.links = {}
@@ -303,13 +348,10 @@ def _lane_runner(lane: Lane, inbox: Inbox, push: Push, life: Life) -> Runner:
             while (taken := inbox.take(BURST)) is not None:
                 push(*taken)
             lane.flush()
-        except BaseException as error:
-            life.fail(f"lane '{lane.name}' ended: {error!r}")
-            raise
         finally:
             lane.close()
 
-    return Runner(lane.name, lane.open, work)
+    return Runner(lane.name, lane.slots(), life, partial(lane.open, life.stopping), work)
 
 
 async def _all_ended(runners: list[Runner]) -> None:
@@ -317,14 +359,25 @@ async def _all_ended(runners: list[Runner]) -> None:
         await runner.ended.wait()
 
 
+async def _ended_within(seconds: float, runners: list[Runner]) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await _all_ended(runners)
+    except TimeoutError:
+        return False
+    return True
+
+
 async def _first_of(*events: Coroutine[None, None, object]) -> None:
-    """Wait until the first of these is done; the others are cancelled."""
+    """Wait until the first of these is done; the others are cancelled. Raises what that raised."""
     tasks = [asyncio.ensure_future(event) for event in events]
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in tasks:
             task.cancel()
+    for task in done:
+        task.result()
 
 
 def _from_threads(event: asyncio.Event) -> Callable[[], None]:

@@ -5,7 +5,9 @@ them; whatever a stage raises ends here.
 """
 
 import asyncio
+import inspect
 import random
+import threading
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -13,7 +15,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from edgeapp.core.clock import ns
+from edgeapp.core.clock import NS, ns
 from edgeapp.core.context import Context
 from edgeapp.core.dial import Dial
 from edgeapp.core.link import AnyPacket
@@ -26,6 +28,8 @@ from edgeapp.runtime.kit import Kit, Life
 
 RETRY_FIRST_S = 0.25
 RETRY_MOST_S = 1.0
+STEADY_NS = 10 * NS
+"""What worked for so long makes the next retry start from the shortest wait."""
 MOST_RESULTS = 100_000
 """Of one packet. A stage that gives more is taken to never end."""
 
@@ -89,6 +93,8 @@ class Slot:
         self._open_things = ExitStack()
         self._backoff = Backoff(chance)
         self._retry_ns = 0
+        self._opened_ns = 0
+        self._why_closed = FAULT
         self._owed_lost = 0  # lost here or carried by packets that went nowhere
         self._parts_of: tuple[str, int, int] | None = None
         self._parts = 0
@@ -101,6 +107,7 @@ class Slot:
             return True
         if self._retry_ns and self._now_ns() < self._retry_ns:
             return False
+        self.busy_since_ns = self._now_ns()
         try:
             stage = self._build()
             if hasattr(stage, "__enter__"):
@@ -114,12 +121,13 @@ class Slot:
             return False
         except BaseException as error:
             self._close_quietly()
-            if self._is_stop(error):
-                return False
-            self._fault(error, None)
+            self._why_closed = self._blame(error, None)
             self._retry_ns = self._now_ns() + ns(self._backoff.next_s())
             return False
+        finally:
+            self.busy_since_ns = 0
         self._stage = stage
+        self._opened_ns = self._now_ns()
         self._retry_ns = 0
         if self.waiting_for is not None:
             self.log.info("available again")
@@ -146,6 +154,7 @@ class Slot:
         except BaseException as error:
             if not self._is_stop(error):
                 self.log.warning("closing a stage failed", error=repr(error))
+            self._let_out(error)
         finally:
             self.busy_since_ns = 0
 
@@ -164,7 +173,7 @@ class Slot:
                 self._drop(packet, life.drop_reason)
                 continue
             if self._stage is None and not self.open():
-                self._drop(packet, UNAVAILABLE if self.waiting_for is not None else FAULT)
+                self._drop(packet, self._why_closed)
                 continue
             self.busy_since_ns = began_ns = now_ns()
             try:
@@ -178,10 +187,7 @@ class Slot:
                 self._close_quietly()
                 self._wait_for(error)
             except BaseException as error:
-                stopped = self._is_stop(error)
-                self._drop(packet, STOPPING if stopped else FAULT)
-                if not stopped:
-                    self._rebuild(error, packet)
+                self._raised(error, packet)
             meters.busy_ns += now_ns() - began_ns
             self.busy_since_ns = 0
         if out:
@@ -195,6 +201,12 @@ class Slot:
 
     def _one(self, packet: AnyPacket, out: list[AnyPacket]) -> None:
         raise NotImplementedError
+
+    def _told(self, packet: AnyPacket) -> AnyPacket:
+        """The packet with what was lost before it here; settle `_owed_lost` once it is answered."""
+        if self._owed_lost:
+            return packet._replace(lost=packet.lost + self._owed_lost)
+        return packet
 
     def _drop(self, packet: AnyPacket, reason: str) -> None:
         self.meters.dropped[reason] += 1
@@ -210,6 +222,15 @@ class Slot:
         """
         return isinstance(error, Stopping) and self._life.stopping.is_set()
 
+    @staticmethod
+    def _let_out(error: BaseException) -> None:
+        """Raise a Ctrl-C on: only the main thread, which runs steps and tests, can be sent one."""
+        if (
+            isinstance(error, KeyboardInterrupt)
+            and threading.current_thread() is threading.main_thread()
+        ):
+            raise error
+
     def _bad(self, error: BadPacket, packet: AnyPacket) -> None:
         dropped = self.meters.dropped[error.reason]
         if dropped & (dropped - 1) == 0:  # the 1st, 2nd, 4th, 8th...: bounded, and never silent
@@ -222,15 +243,31 @@ class Slot:
             )
 
     def _wait_for(self, error: Unavailable) -> None:
+        if self._opened_ns and self._now_ns() - self._opened_ns > STEADY_NS:
+            self._backoff.reset()
+        self._opened_ns = 0
+        self._why_closed = UNAVAILABLE
         self._retry_ns = self._now_ns() + ns(self._backoff.next_s())
         if self.waiting_for != str(error):
             self.waiting_for = str(error)
             self.log.warning("unavailable, retrying", problem=str(error))
 
-    def _rebuild(self, error: BaseException, packet: AnyPacket) -> None:
-        self._close_quietly()
-        if self._fault(error, packet):
-            self.open()
+    def _raised(self, error: BaseException, packet: AnyPacket) -> None:
+        """Drop the packet; rebuild the stage, unless it only let the shutdown pass."""
+        self._drop(packet, STOPPING if self._is_stop(error) else FAULT)
+        if self._blame(error, packet) == FAULT:
+            self._close_quietly()
+            if self._life.drop_reason is None:
+                self.open()
+
+    def _blame(self, error: BaseException, packet: AnyPacket | None) -> str:
+        """Why packets are dropped after this error; counted and logged where it is a fault."""
+        self._let_out(error)
+        if self._is_stop(error):
+            return STOPPING
+        self.waiting_for = None
+        self._fault(error, packet)
+        return FAULT
 
     def _fault(self, error: BaseException, packet: AnyPacket | None) -> bool:
         """Count and log a fault; False when the budget is spent and the pipeline comes down."""
@@ -252,7 +289,8 @@ class TransformSlot(Slot):
     def _bind(self, stage: Any) -> None:
         self._process: Callable[[AnyPacket], Any] = stage.process
         if self.plan.plugin.is_async:
-            self._process = lambda packet: self._runner.run(stage.process(packet))
+            process = _listed(stage.process)
+            self._process = lambda packet: self._runner.run(process(packet))
         self._many: Callable[[list[AnyPacket]], Any] | None = getattr(stage, "process_many", None)
         self._stage_flush: Callable[[], Iterable[Any]] | None = getattr(stage, "flush", None)
 
@@ -275,6 +313,7 @@ class TransformSlot(Slot):
             results = many(burst)
             self._check_many(results, len(burst))
         except BaseException as error:  # the retry, one by one, shows which packet
+            self._let_out(error)
             if not self._is_stop(error):
                 self._say_many_failed(repr(error))
             return None
@@ -285,6 +324,7 @@ class TransformSlot(Slot):
         out: list[AnyPacket] = []
         for packet, result in zip(burst, results, strict=True):
             self._answer(packet, result, out)
+        self._newest_in = burst[-1]
         meters = self.meters
         meters.taken += len(burst)
         meters.done += len(burst)
@@ -299,8 +339,9 @@ class TransformSlot(Slot):
         if len(results) != count:
             raise ValueError(f"process_many() gave {len(results)} results for {count} packets")
         for result in results:
-            if not (result is None or isinstance(result, Payload | At)):
-                raise _no_payload(result, "process_many()")
+            value = result.value if type(result) is At else result
+            if not (result is None or isinstance(value, Payload)):
+                raise _no_payload(value, "process_many()")
 
     def _say_many_failed(self, problem: str) -> None:
         if not self._many_failed:
@@ -318,32 +359,25 @@ class TransformSlot(Slot):
             _, origin, epoch, seq, part, t_ns, taken_ns, span_ns, lost, trail = packet
             if self._owed_lost:
                 lost, self._owed_lost = lost + self._owed_lost, 0
+            if self._parts_of is not None:
+                part = self._first_part(packet)
+                self._parts = part + 1
             out.append(
                 _packet((result, origin, epoch, seq, part, t_ns, taken_ns, span_ns, lost, trail))
             )
         elif result is None:
             self._owed_lost += packet.lost
-        elif type(result) is At:
-            if not isinstance(result.value, Payload):
-                raise _no_payload(result.value, "process()")
-            lost, self._owed_lost = packet.lost + self._owed_lost, 0
-            out.append(
-                packet._replace(
-                    value=result.value, t_ns=result.t_ns, span_ns=result.span_ns, lost=lost
-                )
-            )
         else:
-            self._spread(packet, _several(result, "process()"), out)
+            several = (result,) if type(result) is At else result
+            self._spread(packet, _several(several, "process()"), out)
 
     def _spread(self, packet: AnyPacket, results: list[Any], out: list[AnyPacket]) -> None:
         if not results:
             self._owed_lost += packet.lost
             return
         _, origin, epoch, seq, _, t_ns, taken_ns, span_ns, lost, trail = packet
-        if self._parts_of != (origin, epoch, seq):
-            self._parts_of, self._parts = (origin, epoch, seq), 0
         lost, self._owed_lost = lost + self._owed_lost, 0
-        part = self._parts
+        part = self._first_part(packet)
         for result in results:
             if type(result) is At:
                 value, at_ns, covers_ns = result
@@ -356,6 +390,14 @@ class TransformSlot(Slot):
             lost = 0
         self._parts = part
 
+    def _first_part(self, packet: AnyPacket) -> int:
+        """The number of the first answer to a packet: its own, or the next that is free."""
+        of = (packet.origin, packet.epoch, packet.seq)
+        if self._parts_of == of:
+            return max(packet.part, self._parts)
+        self._parts_of = of
+        return packet.part
+
     _newest_in: AnyPacket | None = None
 
     def flush(self) -> list[AnyPacket]:
@@ -366,10 +408,12 @@ class TransformSlot(Slot):
         out: list[AnyPacket] = []
         self.busy_since_ns = self._now_ns()
         try:
-            self._spread(packet._replace(lost=0), _several(self._stage_flush(), "flush()"), out)
+            after = packet._replace(part=packet.part + 1, lost=0)
+            self._spread(after, _several(self._stage_flush(), "flush()"), out)
+        except (BadPacket, Unavailable) as error:
+            self.log.warning("what a stage held is gone", problem=str(error))
         except BaseException as error:
-            if not self._is_stop(error):
-                self._fault(error, packet)
+            self._blame(error, packet)
         finally:
             self.busy_since_ns = 0
         if out:
@@ -414,11 +458,9 @@ class ModelSlot(Slot):
         answer = self._process(packet)
         if not isinstance(answer.value, Payload):
             raise _no_payload(answer.value, "decode()")
-        if self._owed_lost:
-            answer = answer._replace(lost=answer.lost + self._owed_lost)
-            self._owed_lost = 0
+        out.append(self._told(answer))
+        self._owed_lost = 0
         self.meters.age.record(self._now_ns() - packet.taken_ns)
-        out.append(answer)
 
 
 class ActionSlot(Slot):
@@ -430,7 +472,9 @@ class ActionSlot(Slot):
             self._act = lambda packet: self._runner.run(stage.act(packet))
 
     def _one(self, packet: AnyPacket, out: list[AnyPacket]) -> None:
+        packet = self._told(packet)
         self._act(packet)
+        self._owed_lost = 0
         now_ns = self._now_ns()
         self.meters.age.record(now_ns - packet.taken_ns)
         self.last = packet
@@ -459,10 +503,7 @@ class OutputSlot(Slot):
             if self._next_ns is not None and packet.t_ns < self._next_ns:
                 self._owed_lost += packet.lost
                 return
-            self._next_ns = packet.t_ns + self._every_ns
-        if self._owed_lost:
-            packet = packet._replace(lost=packet.lost + self._owed_lost)
-            self._owed_lost = 0
+        packet = self._told(packet)
         message = self._encode(packet)
         if message is not None:
             message.check()
@@ -472,21 +513,52 @@ class OutputSlot(Slot):
                 self._deliver(self._kit.uplink.seal(message))
             else:
                 self._kit.uplink.offer(message)
+        self._owed_lost = 0
+        self._next_ns = packet.t_ns + self._every_ns
         self.meters.age.record(self._now_ns() - packet.taken_ns)
         self.last = packet
 
 
 class Gate:
-    """Lets one packet in `divisor` through, as the dial of the model stage further down says."""
+    """Lets one packet in `divisor` through, as the dial of the model stage further down says.
 
-    def __init__(self, dial: Dial, phase: int) -> None:
+    It counts the packets that come, not their `seq`: where a link or a filter before it leaves out
+    every other one, a rule on `seq` might let none through.
+    """
+
+    def __init__(self, dial: Dial) -> None:
         self._dial = dial
-        self._phase = phase
+        self._shut = 0  # how many of those that come next are shed
+        self._owed_lost = 0  # carried by packets that were shed
 
-    def open_for(self, packet: AnyPacket) -> bool:
-        """Whether this packet is one of those to answer."""
+    def passed(self, burst: list[AnyPacket]) -> list[AnyPacket]:
+        """Those of a burst to answer; a loss told by one that is shed is told by the next."""
         divisor = self._dial.wanted().divisor
-        return divisor == 1 or (packet.seq + packet.part + self._phase) % divisor == 0
+        if divisor == 1 and not self._owed_lost:
+            self._shut = 0
+            return burst
+        passed: list[AnyPacket] = []
+        for packet in burst:
+            self._owed_lost += packet.lost
+            self._shut = min(self._shut, divisor - 1)
+            if self._shut:
+                self._shut -= 1
+                continue
+            self._shut = divisor - 1
+            passed.append(packet._replace(lost=self._owed_lost))
+            self._owed_lost = 0
+        return passed
+
+
+def _listed(process: Callable[[AnyPacket], Any]) -> Callable[[AnyPacket], Any]:
+    """An async stage's `process` as a coroutine function, also where it is an async generator."""
+    if not inspect.isasyncgenfunction(process):
+        return process
+
+    async def listed(packet: AnyPacket) -> list[Any]:
+        return [result async for result in process(packet)]
+
+    return listed
 
 
 def _several(results: Any, method: str) -> list[Any]:

@@ -37,12 +37,8 @@ class StageStatus:
     variant: str | None
     last: AnyPacket | None
     """The newest packet that came out; of a sink, that went in."""
-
-    @property
-    def in_hand(self) -> int:
-        """Packets that the stage is at work on: 0 or a burst; after a stop, those left stuck."""
-        in_stage = sum(self.dropped.values()) - self.dropped.get(FULL, 0)
-        return self.taken - self.done - self.shed - in_stage
+    in_hand: int = 0
+    """Packets that the stage is at work on: 0 or a burst; after a stop, those left stuck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +47,8 @@ class PipelineStatus:
 
     name: str
     state: str
-    """starting, running, waiting (something is unavailable), failed, finished or stopped."""
+    """starting, running, waiting (something is unavailable), stuck (a stage does not come back
+    from a call), failed, finished or stopped."""
     why: str
     stages: tuple[StageStatus, ...]
 
@@ -76,7 +73,13 @@ def status_of(pipeline: Pipeline) -> PipelineStatus:
     state, why = pipeline.state, pipeline.why
     if state == "running":
         waiting = [stage for stage in stages if stage.waiting_for is not None]
-        if waiting:
+        hung = pipeline.hung()
+        if hung:
+            state = "stuck"
+            why = "; ".join(
+                f"{stage}: in one call for {for_s:.0f} s" for stage, for_s in hung.items()
+            )
+        elif waiting:
             state, why = "waiting", f"{waiting[0].id}: {waiting[0].waiting_for}"
     return PipelineStatus(pipeline.plan.name, state, why, stages)
 
@@ -110,6 +113,7 @@ def _stage(pipeline: Pipeline, stage_id: str) -> StageStatus:
         setting=setting,
         variant=None if setting is None else plan.variants[setting.rung].name,
         last=None if slot is None else slot.last,
+        in_hand=meters.taken - meters.done - meters.shed - sum(meters.dropped.values()),
     )
 
 

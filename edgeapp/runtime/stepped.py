@@ -26,7 +26,7 @@ def run_stepped(pipeline: Pipeline) -> Outcome:
     for source in pipeline.plan.sources:
         lane = lanes.of_source[source.id]
         inlet = pipeline.inlet(source, life, _Step(lane, clock))
-        lane.open()
+        lane.open(life.stopping)
         try:
             inlet.run()
             lane.flush()

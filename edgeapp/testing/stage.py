@@ -187,6 +187,7 @@ class _CountedInlet(Inlet):
 
     def _build(self) -> Any:
         if self.epochs_left == 0:
+            self._life.stopping.set()
             raise Stopping
         self.epochs_left -= 1
         return super()._build()

@@ -31,3 +31,15 @@ def test_a_model_with_state_refuses_divisors() -> None:
     """Skipping packets would break what a recurrent model carries."""
     with pytest.raises(ValueError, match="divisor 2"):
         Dial(1, FakeClock(), may_divide=False).want(Setting(0, 2))
+
+
+def test_the_floor_is_the_last_rung_that_can_be_used() -> None:
+    """A rung that failed to load is no floor."""
+    clock = FakeClock()
+    dial = Dial(3, clock)
+    dial.want(Setting(0), lease_s=5)
+    dial.struck = frozenset({2})
+    clock.advance(6)
+    assert dial.wanted() == Setting(1)
+    dial.struck = frozenset({0, 1, 2})
+    assert dial.wanted() == Setting(2)

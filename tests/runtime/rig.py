@@ -1,6 +1,8 @@
 """Pipelines built in code, of plugins made for the test."""
 
 import asyncio
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -45,6 +47,14 @@ def chain(*stages: tuple[str, type[Any], dict[str, Any]], **changes: dict[str, A
             for plan in plans
         },
     )
+
+
+def all_threads_end() -> None:
+    """Wait for every thread of the pipelines called «test»; fails when one stays."""
+    deadline_s = time.monotonic() + 20
+    while ours := [t for t in threading.enumerate() if t.name.startswith("test/")]:
+        assert time.monotonic() < deadline_s, ours
+        ours[0].join(0.1)
 
 
 @dataclass

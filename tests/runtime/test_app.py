@@ -1,0 +1,65 @@
+"""The application as a whole: its uplink and view beside it, and the signals that stop it."""
+
+import asyncio
+import os
+import signal
+from typing import Any
+
+from edgeapp.runtime.app import App, run_until_stopped
+from edgeapp.testing import Pause, Script, Scripted
+from tests.runtime.parts import Say, numbers
+from tests.runtime.rig import Rig, chain
+
+
+def app(rig: Rig, *items: Any) -> App:
+    script = Script(*items)
+    plan = chain(("source", Scripted, {"script": script}), ("say", Say, {}))
+    return App([plan], rig.kit)
+
+
+def test_the_uplink_is_told_to_settle_after_the_last_message(rig: Rig) -> None:
+    seen: list[int] = []
+
+    async def uplink(drained: asyncio.Event) -> None:
+        await drained.wait()
+        seen.append(len(rig.uplink.messages))
+
+    outcomes = asyncio.run(run_until_stopped(app(rig, *numbers(200)), uplink))
+    assert seen == [200]
+    assert outcomes["test"].ending == "finished"
+
+
+def test_an_uplink_or_view_that_crashes_is_logged_and_loses_no_outcome(rig: Rig) -> None:
+    """The pipelines go on: actions on the device do not need the network."""
+
+    async def uplink(_drained: asyncio.Event) -> None:
+        raise ValueError("a bug")
+
+    async def view(_app: App) -> None:
+        raise ZeroDivisionError("another one")
+
+    outcomes = asyncio.run(run_until_stopped(app(rig, *numbers(20)), uplink, beside=view))
+    assert outcomes["test"].ending == "finished"
+    crashed = [facts["what"] for _, event, facts in rig.log.events if event == "crashed"]
+    assert sorted(crashed) == ["uplink", "view"]
+
+
+def test_a_second_signal_changes_nothing(rig: Rig) -> None:
+    async def uplink(drained: asyncio.Event) -> None:
+        await asyncio.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        await drained.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(0.01)
+
+    outcomes = asyncio.run(run_until_stopped(app(rig, *numbers(3), Pause(3600)), uplink))
+    assert outcomes["test"].ending == "stopped"
+
+
+def test_time_being_up_stops_as_a_signal_does(rig: Rig) -> None:
+    async def uplink(drained: asyncio.Event) -> None:
+        await drained.wait()
+
+    running = run_until_stopped(app(rig, *numbers(3), Pause(3600)), uplink, for_s=0.05)
+    assert asyncio.run(running)["test"].ending == "stopped"
