@@ -27,11 +27,14 @@ TRAINING_LIGHT = (0.65, 1.2)
 
 SCENES, PICTURES = 24, 10
 HELD_OUT: dict[str, tuple[range, tuple[float, float]]] = {
-    "same light": (range(7_000, 7_000 + SCENES), TRAINING_LIGHT),
-    "darker": (range(8_000, 8_000 + SCENES), (0.45, 0.55)),
-    "brighter": (range(9_000, 9_000 + SCENES), (1.35, 1.5)),
+    "same light": (range(17_000, 17_000 + SCENES), TRAINING_LIGHT),
+    "darker": (range(18_000, 18_000 + SCENES), (0.45, 0.55)),
+    "brighter": (range(19_000, 19_000 + SCENES), (1.35, 1.5)),
 }
-"""Seeds and light of each set; the last two are lit as no training scene is."""
+"""Seeds and light of each set; the last two are lit as no training scene is.
+
+Chosen after training was over: the recipe was tuned on seeds 7000 to 9023, so those tell nothing.
+"""
 
 RATE_HZ = 2.0
 """Slow, so that one picture differs from the next."""
