@@ -19,6 +19,8 @@ With the default of 5 ms, a pure-Python stage was measured to delay another pipe
 0.5 ms to over 2 s: each item takes the interpreter's lock about four times.
 """
 
+HOUSEKEEPING_S = 10.0
+
 
 class App:
     """Runs pipelines until they all end or `stop` is set."""
@@ -31,9 +33,11 @@ class App:
         """Run every pipeline, each on its own; returns how each of them ended."""
         interval_s = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_INTERVAL_S)
+        house = asyncio.ensure_future(self._keep_house())
         try:
             outcomes = await asyncio.gather(*(supervise(p, stop) for p in self.pipelines))
         finally:
+            house.cancel()
             sys.setswitchinterval(interval_s)
         for status in self.status():
             for sentence in status.unaccounted():
@@ -42,6 +46,13 @@ class App:
             pipeline.plan.name: outcome
             for pipeline, outcome in zip(self.pipelines, outcomes, strict=True)
         }
+
+    async def _keep_house(self) -> None:
+        """Let models go that nobody has used for a while."""
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_S)
+            if self.kit.pool is not None:
+                self.kit.pool.sweep()
 
     def status(self) -> tuple[PipelineStatus, ...]:
         """Every pipeline at this moment. Any thread."""
@@ -59,7 +70,8 @@ async def run_until_stopped(
 
     SIGTERM, SIGINT and `for_s` take the same path. `uplink` runs until the event that it is given
     is set, which happens once the pipelines are drained; it may take its own time to settle.
-    `beside` is cancelled at the end: the live view.
+    `beside` is cancelled at the end: the live view. The signals stay with the loop until it is
+    closed, so that one more of them ends nothing halfway.
     """
     loop = asyncio.get_running_loop()
     stop, drained = asyncio.Event(), asyncio.Event()
@@ -79,8 +91,6 @@ async def run_until_stopped(
             await asyncio.wait([view])
         if timer is not None:
             timer.cancel()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
 
 
 async def _told(what: str, work: Awaitable[object], log: Log) -> None:
