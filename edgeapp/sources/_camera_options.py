@@ -100,6 +100,8 @@ class CameraOptions(Options):
                 f"there is no file '{path}'; give a video, a folder of images, a camera's number "
                 "or a stream's address"
             )
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise ValueError(f"'{path}' is neither a file nor a folder, but a pipe or the like")
         if kind_of(str(path)) is DeviceKind.IMAGES and not images_of(str(path)):
             raise ValueError(
                 f"there are no images in '{path}' ({', '.join(sorted(IMAGE_SUFFIXES))})"

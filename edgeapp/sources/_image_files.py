@@ -10,6 +10,8 @@ from edgeapp.sources._camera_options import CameraOptions, images_of
 from edgeapp.sources._pace import NS, RealTime
 
 _DEFAULT_RATE_HZ = 10.0
+_LARGEST = 256 << 20
+"""Bytes of a file that is still taken for one picture."""
 
 
 def read(options: CameraOptions, context: Context, emit: Emit[Image]) -> None:
@@ -54,6 +56,8 @@ def read(options: CameraOptions, context: Context, emit: Emit[Image]) -> None:
 
 def _decoded(file: Path) -> Image | None:
     try:
+        if not file.is_file() or file.stat().st_size > _LARGEST:  # a pipe would hold us up
+            return None
         data = np.frombuffer(file.read_bytes(), np.uint8)
     except OSError:
         return None  # it went away since it was listed, or may not be read

@@ -47,6 +47,8 @@ def read(options: CameraOptions, context: Context, emit: Emit[Image]) -> None:
 
 @contextmanager
 def _opened(file: str) -> Iterator["cv2.VideoCapture"]:
+    if Path(file).exists() and not Path(file).is_file():  # opening a pipe might never end
+        raise Unavailable(f"'{file}' is no file any more")
     capture = cv2.VideoCapture(file, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     try:
         if not capture.isOpened():
