@@ -14,9 +14,10 @@ from edgeapp.cli import exits
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (the process's own if not given); returns the exit code."""
+    ends_process = arguments is None
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     running = arguments[:1] == ["run"]
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     if running:  # a service may be stopped at any moment, also while it is still importing
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         gc.disable()  # a tenth of the start; `run` switches it on again once all is imported
@@ -28,4 +29,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return exits.OK if running else exits.INTERRUPTED
     finally:
         gc.enable()
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():  # a stop of what has stopped must not spoil its end
+            signal.signal(number, signal.SIG_IGN if running and ends_process else handler)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edgeapp.runtime.pipeline import Outcome
 
 Level = Literal["debug", "info", "warning", "error"]
+_STOPS = (signal.SIGTERM, signal.SIGINT)
 LogFormat = Annotated[Literal["text", "json"] | None, Parameter(show_default=False)]
 
 
@@ -133,7 +134,11 @@ def _watch(link: "LinkUp", *, for_s: float | None, json: bool, plain: bool) -> "
 
 
 def _run(app: "App", link: "LinkUp", watch: "Watch", for_s: float | None) -> "dict[str, Outcome]":
-    """Run the event loop. A signal that comes before the loop listens is not lost."""
+    """Run the event loop.
+
+    A signal that comes before the loop listens is not lost; one that comes after the end changes
+    nothing: the summary is printed and the exit code stays.
+    """
     import asyncio
 
     from edgeapp.runtime.app import run_until_stopped
@@ -147,11 +152,14 @@ def _run(app: "App", link: "LinkUp", watch: "Watch", for_s: float | None) -> "di
 
     gc.enable()
     gc.freeze()  # what is loaded by now stays; the collector need not walk it for years
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOPS:
         signal.signal(number, lambda number, _frame: early.append(number))
-    outcomes = asyncio.run(run_until_stopped(app, link.uplink.run, for_s=for_s, beside=beside))
-    for number in (signal.SIGTERM, signal.SIGINT):  # the loop has reset them
-        signal.signal(number, signal.default_int_handler)
+    with asyncio.Runner() as runner:
+        outcomes = runner.run(run_until_stopped(app, link.uplink.run, for_s=for_s, beside=beside))
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)  # the loop's end resets their handlers
+    for number in _STOPS:
+        signal.signal(number, signal.SIG_IGN)  # there is nothing left to stop
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
     return outcomes
 
 
