@@ -116,7 +116,7 @@ class Pipeline:
         self.slots: dict[str, Slot] = {}
         """Of the current run."""
         self.links: dict[str, Link] = {}
-        """Of the current run, by id of the stage behind the link (live sources: of the source)."""
+        """Of this run or the last, by id of the stage behind the link (live sources: their own)."""
         self.retired = {stage_id: RetiredLink() for stage_id in plan.stages}
         """What the links of the runs before counted."""
         self._left: list[Runner] = []  # threads of a run before that did not come back

@@ -18,14 +18,14 @@ class StageStatus:
     plugin: str
     upstream: str | None
     put: int
-    """Packets handed to this stage (to the link before it, where there is one)."""
+    """Packets handed to this stage (to the first link before it, where there is one)."""
     waiting: int
-    """Packets in the link before it."""
+    """Packets in the links before it."""
     taken: int
     done: int
     emitted: int
     dropped: dict[str, int]
-    """By reason, what the link before it dropped included (reason "full")."""
+    """By reason, what the links before it dropped included (reason "full")."""
     shed: int
     faults: int
     busy_ns: int
@@ -91,7 +91,7 @@ def _stage(pipeline: Pipeline, stage_id: str) -> StageStatus:
     dial = pipeline.dials.get(stage_id)
     setting = None if dial is None else dial.actual
     dropped = dict(meters.dropped)
-    put, waiting, full = _link_before(pipeline, stage_id)
+    put, waiting, full = _links_before(pipeline, stage_id)
     if full:
         dropped[FULL] = dropped.get(FULL, 0) + full
     return StageStatus(
@@ -117,21 +117,22 @@ def _stage(pipeline: Pipeline, stage_id: str) -> StageStatus:
     )
 
 
-def _link_before(pipeline: Pipeline, stage_id: str) -> tuple[int | None, int, int]:
-    """Put, waiting and dropped of the link before a stage; put is None where there is none."""
-    plan = pipeline.plan.stages
-    stage = plan[stage_id]
-    if stage.upstream is None:
+def _links_before(pipeline: Pipeline, stage_id: str) -> tuple[int | None, int, int]:
+    """Put, waiting and dropped of the links before a stage; put is None where there is none.
+
+    There may be two: that of a live source, and behind it that of a lane or the hands.
+    """
+    stages = pipeline.plan.stages
+    upstream = stages[stage_id].upstream
+    if upstream is None:
         return None, 0, 0
-    key = stage_id if stage.link is not None else None
-    if key is None and plan[stage.upstream].link is not None and plan[stage.upstream].live:
-        key = stage.upstream
-    if key is None:
-        return None, 0, 0
-    retired = pipeline.retired[key]
-    put, waiting, dropped = retired.put, 0, retired.dropped
-    link = pipeline.links.get(key)
-    if link is not None:
-        now = link.statistics()
-        put, waiting, dropped = put + now.put, now.waiting, dropped + now.dropped
+    put: int | None = None
+    waiting = dropped = 0
+    for key in (upstream, stage_id) if stages[upstream].live else (stage_id,):
+        link = pipeline.links.get(key)
+        if link is not None:
+            now, retired = link.statistics(), pipeline.retired[key]
+            put = now.put + retired.put if put is None else put
+            waiting += now.waiting
+            dropped += now.dropped + retired.dropped
     return put, waiting, dropped

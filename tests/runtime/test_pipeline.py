@@ -251,3 +251,20 @@ def test_messages_reach_the_uplink_in_order(rig: Rig) -> None:
     rig.run(chain(source(*numbers(100)), ("say", Say, {})))
     assert [m.body for m in rig.uplink.messages] == [str(float(n)).encode() for n in range(100)]
     assert {m.topic for m in rig.uplink.messages} == {"test/say"}
+
+
+def test_what_the_link_of_a_camera_drops_counts_before_an_action_too(rig: Rig) -> None:
+    """Two links stand between a live source and an action that reads it."""
+    seen: list[Any] = []
+    outcome, status = rig.run(
+        chain(
+            source(*numbers(300), live=True),
+            ("act", Collect, {"into": seen}),
+            source={"link": LinkSettings(1, "drop_oldest")},
+            act={"link": LinkSettings(1, "drop_newest")},
+        )
+    )
+    balanced(outcome, status, "finished")
+    act = status.stages[1]
+    assert act.put == 300
+    assert act.dropped.get("full", 0) + len(seen) == 300
