@@ -9,7 +9,7 @@ def program(called: str | None = None) -> str:
     """What to type to call this program again: `edgeapp`, `.venv/bin/edgeapp`, `python -m ...`."""
     called = sys.argv[0] if called is None else called
     path = Path(called)
-    if path.name == "__main__.py":
+    if path.parts[-2:] == ("edgeapp", "__main__.py"):
         return f"{_short(Path(sys.executable))} -m edgeapp"
     if path.name != "edgeapp":  # called as a function, such as by a test
         return "edgeapp"
