@@ -5,6 +5,7 @@ that depth, size and count are bounded before they can hurt. Never the C parser:
 less exact, and it was seen to crash on hostile input.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -77,11 +78,14 @@ def read_file(path: Path) -> Node:
 def read_bytes(path: Path) -> bytes:
     """The content of a config file, at most one byte more than is allowed.
 
+    A pipe that nobody has opened for writing is empty; it is not waited for.
+
     Raises:
         ConfigError: it cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:
+            os.set_blocking(file.fileno(), True)
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise _whole(str(path), "there is no such file") from None
@@ -276,6 +280,10 @@ class _Builder:
     def _complain(self, event: Event, problem: str, remedy: str) -> None:
         place = self.place(event.start_mark, event.end_mark)
         self.complaints.append(Complaint(place, problem, remedy))
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _decode(data: bytes, file: str) -> str:

@@ -208,7 +208,7 @@ def _module_of(file: Path) -> ModuleType:
 
 def _last_line(error: BaseException, file: str) -> str:
     """The line of a plugin's own file where an exception passed, as far as that is known."""
-    if isinstance(error, SyntaxError):
+    if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == file]
