@@ -20,7 +20,7 @@ name: other
 stages:
   bearing: {source: bearing, rate_hz: 8000, duration_s: 1, speed: fast}
   features: {transform: features}
-  health: {transform: anomaly, learn_windows: 16}
+  health: {transform: anomaly, learn_windows: 20}
   found: {output: jsonl, file: "FILE"}
 """
 BLOCKS = 20

@@ -125,6 +125,7 @@ def _trial(folder: Path, code: int, summary: Row, log: str) -> Trial:
             events.append(json.loads(line))
         else:
             said.append(line)
+    assert summary, log
     results = next(folder.rglob("neighbour/results.jsonl"), None) or next(
         folder.rglob("results.jsonl")
     )
