@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 
 from edgeapp.core.link import AnyPacket, Inbox, Link
 from edgeapp.plan.graph import Plan, StagePlan
-from edgeapp.runtime.slot import Gate, Slot
+from edgeapp.runtime.model_slot import Gate
+from edgeapp.runtime.slot import Slot
 
 MakeSlot = Callable[[StagePlan], Slot]
 MakeGate = Callable[[StagePlan], Gate | None]

@@ -20,7 +20,10 @@ from edgeapp.plan.graph import Plan, StagePlan
 from edgeapp.runtime.inlet import Inlet
 from edgeapp.runtime.kit import FaultBudget, Kit, Life
 from edgeapp.runtime.lane import Lane, Lanes, Node, Outlet
-from edgeapp.runtime.slot import ActionSlot, Gate, ModelSlot, OutputSlot, Slot, TransformSlot
+from edgeapp.runtime.model_slot import Gate, ModelSlot
+from edgeapp.runtime.sink_slots import ActionSlot, OutputSlot
+from edgeapp.runtime.slot import Slot
+from edgeapp.runtime.transform_slot import TransformSlot
 
 BURST = 64
 """The most packets that a lane takes from a link at once."""

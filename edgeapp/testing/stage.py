@@ -21,7 +21,9 @@ from edgeapp.plan.graph import StagePlan
 from edgeapp.plan.registry import register
 from edgeapp.runtime.inlet import Inlet
 from edgeapp.runtime.kit import FaultBudget, Kit, Life
-from edgeapp.runtime.slot import ActionSlot, OutputSlot, Slot, TransformSlot
+from edgeapp.runtime.sink_slots import ActionSlot, OutputSlot
+from edgeapp.runtime.slot import Slot
+from edgeapp.runtime.transform_slot import TransformSlot
 from edgeapp.testing.uplink import RecordingUplink
 
 

@@ -25,8 +25,8 @@ from edgeapp.core.link import AnyPacket
 from edgeapp.core.stage import Emit
 from edgeapp.errors import Stopping
 from edgeapp.runtime.kit import FaultBudget, Life
+from edgeapp.runtime.model_slot import Gate
 from edgeapp.runtime.pipeline import Pipeline
-from edgeapp.runtime.slot import Gate
 from edgeapp.runtime.status import status_of
 from edgeapp.runtime.stepped import run_stepped
 from edgeapp.testing import Script, Scripted, packets, run_source, run_stage

@@ -1,0 +1,86 @@
+"""The slot of a model stage, and the gate that keeps packets from it when the dial says so."""
+
+from collections.abc import Callable
+from typing import Any
+
+from edgeapp.core.dial import Dial
+from edgeapp.core.link import AnyPacket
+from edgeapp.core.meters import LATE, StageMeters
+from edgeapp.core.payload import Payload
+from edgeapp.errors import BadPacket
+from edgeapp.plan.graph import StagePlan
+from edgeapp.runtime.kit import Kit, Life
+from edgeapp.runtime.results import no_payload
+from edgeapp.runtime.slot import Slot
+
+
+class ModelSlot(Slot):
+    """A model stage: refuses what is too old, then asks the model."""
+
+    def __init__(
+        self,
+        plan: StagePlan,
+        pipeline: str,
+        kit: Kit,
+        life: Life,
+        meters: StageMeters,
+        *,
+        dial: Dial,
+        may_drop: bool,
+    ) -> None:
+        super().__init__(plan, pipeline, kit, life, meters)
+        self.dial = dial
+        deadline_ms = plan.deadline_ms if may_drop else None
+        self._deadline_ns = None if deadline_ms is None else round(deadline_ms * 1e6)
+
+    def _build(self) -> Any:
+        from edgeapp.models.model import ModelStage
+
+        return ModelStage(self.plan, self.context, self.dial, self._kit.pool)
+
+    def _bind(self, stage: Any) -> None:
+        self._process: Callable[[AnyPacket], AnyPacket] = stage.process
+
+    def _one(self, packet: AnyPacket, out: list[AnyPacket]) -> None:
+        if (
+            self._deadline_ns is not None
+            and self.busy_since_ns - packet.taken_ns > self._deadline_ns
+        ):
+            raise BadPacket("older than deadline_ms before inference", reason=LATE)
+        answer = self._process(packet)
+        if not isinstance(answer.value, Payload):
+            raise no_payload(answer.value, "decode()")
+        out.append(self._told(answer))
+        self._owed_lost = 0
+        self.meters.age.record(self._now_ns() - packet.taken_ns)
+
+
+class Gate:
+    """Lets one packet in `divisor` through, as the dial of the model stage further down says.
+
+    It counts the packets that come, not their `seq`: where a link or a filter before it leaves out
+    every other one, a rule on `seq` might let none through.
+    """
+
+    def __init__(self, dial: Dial) -> None:
+        self._dial = dial
+        self._shut = 0  # how many of those that come next are shed
+        self._owed_lost = 0  # carried by packets that were shed
+
+    def passed(self, burst: list[AnyPacket]) -> list[AnyPacket]:
+        """Those of a burst to answer; a loss told by one that is shed is told by the next."""
+        divisor = self._dial.wanted().divisor
+        if divisor == 1 and not self._owed_lost:
+            self._shut = 0
+            return burst
+        passed: list[AnyPacket] = []
+        for packet in burst:
+            self._owed_lost += packet.lost
+            self._shut = min(self._shut, divisor - 1)
+            if self._shut:
+                self._shut -= 1
+                continue
+            self._shut = divisor - 1
+            passed.append(packet._replace(lost=self._owed_lost))
+            self._owed_lost = 0
+        return passed
