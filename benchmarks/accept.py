@@ -41,16 +41,17 @@ COST: Sequence[Callable[[], list[Row]]] = (
 )
 
 SHOWN = {
-    "smart camera: clip and network camera, boxes, schemas, returns": "tests/pipelines",
-    "20 expected frames, mutated decoders fail": "tests/models/decoders",
-    "mutated messages are rejected": "tests/outputs",
-    "vibration features, spectra, bearing lines": "tests/transforms",
-    "onnxruntime: no socket beyond loopback, no file outside": "tests/models",
-    "bad input": "tests/faults/test_bad_input.py",
-    "SIGTERM at 50 random instants": "tests/faults/test_shutdown.py",
+    "smart camera: clip, network camera frozen, killed, returned": "tests/pipelines",
+    "20 expected frames; mutated decoders fail": "tests/models/decoders",
+    "schemas; 24 mutated messages are rejected": "tests/outputs",
+    "mosquitto killed, restarted; last will; embedded broker": "tests/uplink",
+    "network camera: silence, loss, return, passwords": "tests/sources",
+    "vibration: spectra, velocity, bearing lines, WHUT": "tests/transforms",
+    "models: held-out accuracy; no socket, no file outside": "tests/models",
+    "bad input, bad plugins, bad devices; SIGTERM at 50 instants": "tests/faults",
     "20,000 fuzzed configs": "tests/plan",
-    "accuracy of the committed models on held-out scenes": "tests/training",
-    "fresh Debian 12, README's commands, network off": "tests/fresh",
+    "laws of counts, keys and losses for random pipelines": "tests/runtime",
+    "fresh Debian 12: README's commands, then without network": "tests/fresh",
 }
 
 

@@ -97,6 +97,7 @@ def rows() -> list[Row]:
         pairs = alternate(
             [this, "--ours", "--clip", clip, "--out", folder / "ours.jsonl"],
             [this, "--bare", "--clip", clip, "--out", folder / "bare.jsonl"],
+            rounds=9,
         )
         counts = {(pair[0]["frames"], pair[1]["frames"]) for pair in pairs}
         assert all(ours == bare for ours, bare in counts), counts
@@ -113,6 +114,7 @@ def rows() -> list[Row]:
             pairs = alternate(
                 [this, "--ours", "--clip", clip, "--port", port],
                 [this, "--bare", "--clip", clip, "--port", port],
+                rounds=9,
             )
         found.append(
             at_most(
