@@ -111,7 +111,7 @@ def _name(measure: Callable[[], list[Row]]) -> str:
 def shown(what: str, tests: str) -> list[Row]:
     """Run tests, slow ones too; what they print is their measurement."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", tests],
+        [sys.executable, "-m", "pytest", "-s", "-p", "no:cacheprovider", tests],
         cwd=REPO,
         capture_output=True,
         text=True,

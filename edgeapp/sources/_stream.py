@@ -13,6 +13,9 @@ _PATIENCE = {"rtsp": 0.46, "rtsps": 0.46, "http": 0.92, "https": 0.92}
 """Limits of opening and of one network wait, as parts of `silence_s`. FFmpeg's RTSP reader starts
 a second wait after the first one was interrupted, so each gets just under half; a stream that
 comes back in time survives."""
+_RTSP = {"analyzeduration": "300000"}
+_PROBING = {"rtsp": _RTSP, "rtsps": _RTSP}
+"""RTSP describes its streams before it plays them, so a look of 0.3 s is enough."""
 
 
 def read(options: CameraOptions, context: Context, emit: Emit[Image]) -> None:
@@ -29,7 +32,12 @@ def read(options: CameraOptions, context: Context, emit: Emit[Image]) -> None:
     try:
         container = av.open(
             _private(options),
-            options={"rtsp_transport": options.transport, "flags": "low_delay"},
+            options={
+                "rtsp_transport": options.transport,
+                "flags": "low_delay",
+                "fpsprobesize": "0",  # else two seconds of pictures, to tell a rate nobody asks for
+                **_PROBING.get(_scheme(options.device), {}),
+            },
             timeout=(
                 options.silence_s * _PATIENCE_AT_OPENING,
                 options.silence_s * _PATIENCE[_scheme(options.device)],
