@@ -90,6 +90,10 @@ class Lane:
         for root in self.roots:
             root.push(burst)
 
+    def entry(self) -> Callable[[list[AnyPacket]], None]:
+        """The shortest way to do what `push` does, once the lane is built."""
+        return self.roots[0].push if len(self.roots) == 1 else self.push
+
     def flush(self) -> None:
         """The stream ended."""
         for root in self.roots:

@@ -174,7 +174,7 @@ class Pipeline:
                 sources.append(self._source_runner(inlet, life, None, link.close))
                 behind.append(_lane_runner(lane, inbox, _all_links_to(lane), life))
             else:
-                inlet = self.inlet(source, life, lane.push)
+                inlet = self.inlet(source, life, lane.entry())
                 sources.append(self._source_runner(inlet, life, lane, _ending(lane)))
         for inbox, nodes, lane in lanes.fed:
             behind.append(_lane_runner(lane, inbox, _each_link_to(nodes), life))
@@ -338,7 +338,8 @@ Push = Callable[[Link, list[AnyPacket]], None]
 
 
 def _all_links_to(lane: Lane) -> Push:
-    return lambda _link, burst: lane.push(burst)
+    push = lane.entry()
+    return lambda _link, burst: push(burst)
 
 
 def _each_link_to(nodes: dict[Link, Node]) -> Push:

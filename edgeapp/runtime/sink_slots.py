@@ -49,7 +49,8 @@ class OutputSlot(Slot):
             if self._next_ns is not None and packet.t_ns < self._next_ns:
                 self._owed_lost += packet.lost
                 return
-        packet = self._told(packet)
+        if self._owed_lost:
+            packet = self._told(packet)
         message = self._encode(packet)
         if message is not None:
             message.check()

@@ -79,8 +79,16 @@ class TransformSlot(Slot):
     _many_failed = False
 
     def _one(self, packet: AnyPacket, out: list[AnyPacket]) -> None:
-        self._answer(packet, self._process(packet), out)
+        result = self._process(packet)
         self._newest_in = packet
+        if isinstance(result, Payload) and self._parts_of is None and not self._owed_lost:
+            # What happens nearly always, without the call that handles the rest.
+            _, origin, epoch, seq, part, t_ns, taken_ns, span_ns, lost, trail = packet
+            out.append(
+                packet_of((result, origin, epoch, seq, part, t_ns, taken_ns, span_ns, lost, trail))
+            )
+        else:
+            self._answer(packet, result, out)
 
     def _answer(self, packet: AnyPacket, result: Any, out: list[AnyPacket]) -> None:
         if isinstance(result, Payload):

@@ -12,7 +12,7 @@ from edgeapp.api import Context, Field, Options, Packet, Score, source, transfor
 from edgeapp.core.link import LinkSettings
 from edgeapp.core.stage import Emit
 from edgeapp.runtime import pipeline as pipeline_module
-from edgeapp.runtime.lane import Lane
+from edgeapp.runtime.lane import Node
 from edgeapp.runtime.pipeline import Outcome, Pipeline
 from edgeapp.runtime.status import status_of
 from edgeapp.testing import Pause, Script, Scripted
@@ -241,7 +241,7 @@ def test_a_thread_that_crashes_takes_its_run_down_at_once(
     def broken(*_: object) -> None:
         raise AssertionError("a bug")
 
-    monkeypatch.setattr(Lane, "push", broken)
+    monkeypatch.setattr(Node, "push", broken)
     outcome, _ = rig.run(
         chain(scripted(Score(1.0), Pause(3600), live=True), ("tap", Tap, {"into": []}))
     )
