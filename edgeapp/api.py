@@ -5,12 +5,24 @@ from edgeapp.api import Context, Options, Packet, Score, transform
 
 from pydantic import Field
 
+from edgeapp.core.answers import Event, Labels, Mask, Phase, Pose, event_id
 from edgeapp.core.bearing import BearingGeometry, BearingOrders
 from edgeapp.core.clock import Clock, FakeClock, samples_ns
 from edgeapp.core.context import Context, Log
 from edgeapp.core.message import Message, Priority
 from edgeapp.core.packet import At, Continuity, Hop, Packet
-from edgeapp.core.payload import Detections, Features, Image, Payload, Score, Signal, View
+from edgeapp.core.payload import (
+    Bands,
+    Detections,
+    Features,
+    Image,
+    Payload,
+    Score,
+    Signal,
+    Spectrogram,
+    Tracks,
+    View,
+)
 from edgeapp.core.plugin import (
     InputPath,
     Options,
@@ -29,6 +41,7 @@ from edgeapp.errors import BadPacket, ConfigError, PluginError, Stopping, Unavai
 __all__ = [
     "At",
     "BadPacket",
+    "Bands",
     "BearingGeometry",
     "BearingOrders",
     "Clock",
@@ -37,31 +50,39 @@ __all__ = [
     "Continuity",
     "Detections",
     "Emit",
+    "Event",
     "FakeClock",
     "Features",
     "Field",
     "Hop",
     "Image",
     "InputPath",
+    "Labels",
     "Log",
+    "Mask",
     "Message",
     "Options",
     "OutputPath",
     "Packet",
     "Payload",
+    "Phase",
     "PluginError",
+    "Pose",
     "Priority",
     "Score",
     "Secret",
     "Signal",
+    "Spectrogram",
     "Stopping",
     "Surroundings",
     "TensorSpec",
     "TensorSpecs",
     "Tensors",
+    "Tracks",
     "Unavailable",
     "View",
     "action",
+    "event_id",
     "model",
     "output",
     "samples_ns",

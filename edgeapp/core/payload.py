@@ -14,7 +14,8 @@ class Payload:
     __slots__ = ()
 
 
-def _freeze(array: NDArray[Any]) -> None:
+def freeze(array: NDArray[Any]) -> None:
+    """Make an array read-only, as everything is that travels."""
     array.flags.writeable = False
 
 
@@ -65,12 +66,42 @@ class Image(Payload):
                 f"an image is (height, width, 3) or (height, width) uint8, "
                 f"not {shape} {self.pixels.dtype}"
             )
-        _freeze(self.pixels)
+        freeze(self.pixels)
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
         return self.pixels.shape[1], self.pixels.shape[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Bands(Payload):
+    """Pictures of one scene in several bands of light, pixel on pixel.
+
+    `planes`: (bands, height, width) uint8 or uint16, proportional to the light of each band.
+    """
+
+    planes: NDArray[np.uint8] | NDArray[np.uint16]
+    names: tuple[str, ...]
+    """One for each band: "red", "nir"."""
+    view: View = WHOLE
+
+    def __post_init__(self) -> None:
+        """Check shape and dtype; freeze the planes."""
+        planes = self.planes
+        if planes.ndim != 3 or planes.dtype not in {np.dtype(np.uint8), np.dtype(np.uint16)}:  # noqa: PLR2004
+            raise ValueError(
+                "bands are (bands, height, width) uint8 or uint16, "
+                f"not {planes.shape} {planes.dtype}"
+            )
+        if len(planes) != len(self.names):
+            raise ValueError(f"{len(planes)} bands have {len(self.names)} names")
+        freeze(planes)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.planes.shape[2], self.planes.shape[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +129,33 @@ class Signal(Payload):
                 f"a signal of {samples.shape[0]} channels has {len(self.channels)} names "
                 f"and {len(self.units)} units"
             )
-        _freeze(samples)
+        freeze(samples)
+
+
+@dataclass(frozen=True, slots=True)
+class Spectrogram(Payload):
+    """How strong each band of a signal is over time.
+
+    `values`: (frames, bands) float32, oldest frame first, in `unit`.
+    """
+
+    values: NDArray[np.float32]
+    rate_hz: float
+    """Frames per second."""
+    centres_hz: tuple[float, ...]
+    """The middle of each band."""
+    unit: str
+    """"log" for natural logarithms, "dB", "1" where it has none."""
+
+    def __post_init__(self) -> None:
+        """Check shape and dtype; freeze the values."""
+        values = self.values
+        if values.dtype != np.float32 or values.shape[1:] != (len(self.centres_hz),):
+            raise ValueError(
+                f"a spectrogram of {len(self.centres_hz)} bands is (frames, bands) float32, "
+                f"not {values.shape} {values.dtype}"
+            )
+        freeze(values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +177,7 @@ class Features(Payload):
                 f"{len(self.names)} features need ({len(self.names)},) float64, "
                 f"not {self.values.shape} {self.values.dtype}"
             )
-        _freeze(self.values)
+        freeze(self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +213,7 @@ class Detections(Payload):
                 f"{self.classes.shape} {self.classes.dtype}"
             )
         for array in (self.xyxy, self.scores, self.classes):
-            _freeze(array)
+            freeze(array)
 
     def __len__(self) -> int:
         """How many were found."""
@@ -170,6 +227,37 @@ class Detections(Payload):
         """Those chosen by an index or boolean array of numpy, in its order."""
         return Detections(
             self.xyxy[chosen], self.scores[chosen], self.classes[chosen], self.labels, self.image
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Tracks(Detections):
+    """Detections that are known from one picture to the next.
+
+    `ids`: (n,) int64, 1 and up; none is used for another thing within a run.
+    """
+
+    ids: NDArray[np.int64] = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Check shapes and dtypes; freeze the arrays."""
+        super(Tracks, self).__post_init__()
+        if self.ids.shape != self.scores.shape or self.ids.dtype != np.int64:
+            raise ValueError(
+                f"tracks of {len(self.scores)} detections have ids ({len(self.scores)},) int64, "
+                f"not {self.ids.shape} {self.ids.dtype}"
+            )
+        freeze(self.ids)
+
+    def select(self, chosen: NDArray[Any]) -> "Tracks":
+        """Those chosen by an index or boolean array of numpy, in its order."""
+        return Tracks(
+            self.xyxy[chosen],
+            self.scores[chosen],
+            self.classes[chosen],
+            self.labels,
+            self.image,
+            ids=self.ids[chosen],
         )
 
 
