@@ -12,6 +12,7 @@ BUILTINS: Mapping[tuple[Kind, str], str] = {
     ("source", "vibration"): "edgeapp.sources.vibration:Vibration",
     ("source", "conveyor"): "edgeapp.sources.conveyor:Conveyor",
     ("source", "bearing"): "edgeapp.sources.bearing:Bearing",
+    ("source", "sounds"): "edgeapp.sources.sounds:Sounds",
     ("transform", "resize"): "edgeapp.transforms.resize:Resize",
     ("transform", "crop"): "edgeapp.transforms.crop:Crop",
     ("transform", "letterbox"): "edgeapp.transforms.letterbox:Letterbox",
