@@ -74,6 +74,8 @@ class StageMeters:
     """Packets handed on."""
     dropped: Counter[str] = field(default_factory=Counter)
     """By reason; the reasons are listed in `edgeapp.core.meters`."""
+    lost: int = 0
+    """Packets that a source says were lost before it could emit them; they were never `taken`."""
     faults: int = 0
     busy_ns: int = 0
     """Time spent inside the stage."""

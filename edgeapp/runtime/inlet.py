@@ -95,6 +95,7 @@ class Inlet(Slot):
             meters.taken += 1
             meters.done += 1
             meters.emitted += 1
+            meters.lost += lost
             self.last = packet
             push([packet])
             if stopping():
