@@ -1,10 +1,8 @@
 """The detector: boxes with labels, from models of the YOLOX and YOLOv8 families and the like."""
 
-from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from pydantic import ValidationInfo, WithJsonSchema, field_validator
 
 from edgeapp.api import (
     Context,
@@ -12,22 +10,16 @@ from edgeapp.api import (
     Field,
     Image,
     Options,
-    Surroundings,
     Tensors,
     TensorSpecs,
     View,
     model,
 )
 from edgeapp.core.fit import Fit, Placement
-from edgeapp.models.decoders.detector_labels import COCO
 from edgeapp.models.decoders.detector_layouts import Layout, LayoutName, layout_of, within_reason
 from edgeapp.models.decoders.detector_overlap import best_of_overlapping
+from edgeapp.models.decoders.labels import COCO, LabelNames, fitting
 from edgeapp.models.letterbox import Color, Letterbox
-
-_MOST_LABEL_BYTES = 1 << 20
-_LABELS_SCHEMA = {
-    "anyOf": [{"type": "array", "items": {"type": "string"}, "minItems": 1}, {"type": "string"}]
-}
 
 
 class DetectorOptions(Options):
@@ -39,7 +31,7 @@ class DetectorOptions(Options):
         "yolox: as exported without its decoding; yolov8: also YOLO11; boxes: finished boxes in "
         "pixels, with scores.",
     )
-    labels: Annotated[tuple[str, ...], WithJsonSchema(_LABELS_SCHEMA)] = Field(
+    labels: LabelNames = Field(
         COCO,
         min_length=1,
         description="The names of the classes in the model's order: a list, a text file with one "
@@ -70,40 +62,6 @@ class DetectorOptions(Options):
         114, ge=0, le=255, description="Grey that fills what the picture leaves of the input."
     )
 
-    @field_validator("labels", mode="before", json_schema_input_type=str | tuple[str, ...])
-    @classmethod
-    def _read(cls, labels: object, info: ValidationInfo) -> object:
-        if not isinstance(labels, str):
-            # What a validator returns is checked as strictly as Python is: a list is no tuple.
-            return tuple(labels) if isinstance(labels, list) else labels
-        if labels == "coco":
-            return COCO
-        file = Path(labels).expanduser()
-        if isinstance(info.context, Surroundings):
-            file = info.context.folder / file
-        try:
-            data = _start_of(file)
-            text = "" if len(data) > _MOST_LABEL_BYTES else data.decode("utf-8-sig")
-        except (OSError, ValueError):
-            raise ValueError(
-                f"'{file}' cannot be read as a text file; give a list, a file with one label on "
-                "each line, or coco"
-            ) from None
-        if len(data) > _MOST_LABEL_BYTES:
-            raise ValueError(
-                f"'{file}' is larger than {_MOST_LABEL_BYTES >> 20} MiB, too large for a file of "
-                "labels"
-            )
-        return tuple(line.strip() for line in text.splitlines() if line.strip())
-
-
-def _start_of(file: Path) -> bytes:
-    """The bytes of a file, one more than is allowed at most."""
-    if not file.is_file():
-        raise OSError("a pipe or a device, whose reading might never end")
-    with file.open("rb") as stream:
-        return stream.read(_MOST_LABEL_BYTES + 1)
-
 
 class Seen(NamedTuple):
     """A picture, and where it lay in the model's input."""
@@ -133,11 +91,8 @@ class Detector:
         options = self._options
         self._input, size = _picture_input(inputs)
         layout = layout_of(options.layout, size, outputs)
-        if layout.class_count not in {None, len(options.labels)}:
-            raise ValueError(
-                f"the model knows {layout.class_count} classes, but 'labels' names "
-                f"{len(options.labels)}; give the labels that it was trained with"
-            )
+        if layout.class_count is not None:
+            fitting(options.labels, layout.class_count)
         usual = layout.training
         self._layout = layout
         self._letterbox = Letterbox(

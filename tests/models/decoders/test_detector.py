@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from edgeapp.api import Detections, Image, Surroundings, TensorSpec, View
 from edgeapp.models.decoders.detector import Detector, DetectorOptions
-from edgeapp.models.decoders.detector_labels import COCO
+from edgeapp.models.decoders.labels import COCO
 
 CELLS = 84  # of a 64 x 64 input: 8 x 8 + 4 x 4 + 2 x 2
 Shape = tuple[int | None, ...]
