@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeapp.api import Detections, Image
+from edgeapp.api import Detections, Image, Tracks
 from edgeapp.core.opencv import cv2
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -40,7 +40,10 @@ def with_boxes(image: Image, found: Detections) -> NDArray[np.uint8]:
         kind = int(found.classes[n])
         color = _PALETTE[kind % len(_PALETTE)]
         cv2.rectangle(canvas, (left, top), (right, bottom), color, line)
-        labels.append((f"{found.labels[kind]} {found.scores[n]:.0%}", (left, top), color))
+        name = found.labels[kind]
+        if isinstance(found, Tracks):
+            name += f" #{found.ids[n]}"
+        labels.append((f"{name} {found.scores[n]:.0%}", (left, top), color))
     for text, corner, color in labels:  # last, so that no line crosses the letters
         _label(canvas, text, corner, color, line)
     return np.asarray(canvas, np.uint8)

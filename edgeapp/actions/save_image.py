@@ -1,21 +1,22 @@
 """Saving pictures, with the boxes that were found in them."""
 
 import os
-import re
-from collections import deque
 from pathlib import Path
 from typing import Any
 
 from edgeapp.actions._drawing import with_boxes
+from edgeapp.actions._numbered import NumberedFiles
 from edgeapp.api import (
     BadPacket,
     Context,
     Detections,
+    Event,
     Field,
     Image,
     Options,
     OutputPath,
     Packet,
+    Phase,
     Unavailable,
     action,
 )
@@ -38,53 +39,56 @@ class SaveImageOptions(Options):
         default=True, description="Draw the boxes that were found, with label and score."
     )
     quality: int = Field(default=90, ge=1, le=100, description="JPEG quality.")
+    phase: Phase = Field(
+        default="end",
+        description="Of events: in which phase the best picture so far is saved. At the end it is "
+        "the best of all.",
+    )
 
 
 @action("save_image")
 class SaveImage:
     """Save pictures as JPEG files, with what was found drawn in; keep the newest.
 
-    Files are numbered, `<pipeline>-<stage>-00000001.jpg` and so on, so that names sort by time of
-    capture whatever the wall clock did. Numbers go on after a restart, even when someone took the
-    files away. A file appears complete or not at all.
+    Of an event its best picture is saved, as it is: the event's box is that of its latest moment,
+    and need not fit. Files are numbered, `<pipeline>-<stage>-00000001.jpg` and so on, so that
+    names sort by time of capture whatever the wall clock did. Numbers go on after a restart, even
+    when someone took the files away. A file appears complete or not at all.
     """
 
     def __init__(self, options: SaveImageOptions, context: Context) -> None:
         self._options = options
-        self._prefix = f"{context.pipeline}-{context.id}"
-        self._own = re.compile(rf"{re.escape(self._prefix)}-(\d{{8,}})\.jpg")
-        self._memory = context.state_dir / "last_number"
-        self._kept: deque[int] | None = None  # numbers of the files that are there, oldest first
-        self._last = 0
+        self._files = NumberedFiles(options.folder, ".jpg", context)
+        self._found = False
 
-    def act(self, packet: Packet[Detections | Image], /) -> None:
+    def act(self, packet: Packet[Detections | Image | Event], /) -> None:
         """Write one file; delete what is beyond `keep_newest`.
 
         Raises:
             Unavailable: the folder cannot be written, such as when the disk is full.
-            BadPacket: the detections come without their picture.
+            BadPacket: the detections, or the event, come without their picture.
         """
+        if isinstance(packet.value, Event) and packet.value.phase != self._options.phase:
+            return
         data = self._encoded(packet.value)
         try:
-            if self._kept is None:
-                self._kept = self._found()
-            number = self._last + 1
-            self._write(self._file(number), data)
-            self._last = number
-            self._kept.append(number)
-            while len(self._kept) > self._options.keep_newest:
-                self._file(self._kept[0]).unlink(missing_ok=True)
-                self._kept.popleft()
-            self._remember(number)
+            if not self._found:
+                self._files.open()
+                self._found = True
+            self._write(self._files.next(), data)
+            self._files.keep(len(data))
+            while len(self._files) > self._options.keep_newest:
+                self._files.delete_oldest()
         except OSError as error:
             raise Unavailable(
                 f"pictures cannot be saved in '{self._options.folder}': {error.strerror}"
             ) from error
 
-    def _encoded(self, value: Detections | Image) -> Any:
-        image = value.image if isinstance(value, Detections) else value
+    def _encoded(self, value: Detections | Image | Event) -> Any:
+        image = value if isinstance(value, Image) else value.image
         if image is None:
-            raise BadPacket("these detections carry no picture", reason="no_picture")
+            what = "this event carries" if isinstance(value, Event) else "these detections carry"
+            raise BadPacket(f"{what} no picture", reason="no_picture")
         pixels = image.pixels
         if isinstance(value, Detections) and self._options.boxes and len(value):
             pixels = with_boxes(image, value)
@@ -95,24 +99,10 @@ class SaveImage:
             raise BadPacket(f"a picture of {image.size} pixels cannot be a JPEG", reason="size")
         return data
 
-    def _found(self) -> deque[int]:
-        """The numbers of this stage's files from earlier runs; cleans up after a power cut."""
-        folder = self._options.folder
-        folder.mkdir(parents=True, exist_ok=True)
-        for rest in folder.glob(f".{self._prefix}-*.jpg.part"):
-            if self._own.fullmatch(rest.name[1 : -len(".part")]):
-                rest.unlink(missing_ok=True)
-        names = (self._own.fullmatch(path.name) for path in folder.iterdir())
-        numbers = sorted(int(name[1]) for name in names if name)
-        self._last = max([self._remembered(), *numbers[-1:]])
-        return deque(numbers)
-
-    def _file(self, number: int) -> Path:
-        return self._options.folder / f"{self._prefix}-{number:08}.jpg"
-
-    def _write(self, file: Path, data: Any) -> None:
+    @staticmethod
+    def _write(file: Path, data: Any) -> None:
         """All of the file or none of it, power cuts included."""
-        part = file.with_name(f".{file.name}.part")
+        part = NumberedFiles.part_of(file)
         try:
             with part.open("wb") as stream:
                 stream.write(data)
@@ -122,13 +112,3 @@ class SaveImage:
         except OSError:
             part.unlink(missing_ok=True)
             raise
-
-    def _remembered(self) -> int:
-        try:
-            return int(self._memory.read_text(encoding="ascii"))
-        except (FileNotFoundError, ValueError):
-            return 0  # the files in the folder tell too
-
-    def _remember(self, number: int) -> None:
-        self._memory.parent.mkdir(parents=True, exist_ok=True)
-        self._memory.write_text(f"{number}\n", encoding="ascii")

@@ -1,6 +1,6 @@
 """Markers and options for plugins. A marker only attaches a record; registering is separate."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -22,6 +22,13 @@ class Options(BaseModel):
         frozen=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False
     )
 
+    def remarks(self) -> Sequence[str]:
+        """What `edgeapp check` tells a user about these options: what they cost, what to mind.
+
+        Each one is a sentence without the full stop. Pure: nothing is opened for it.
+        """
+        return ()
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -31,6 +38,8 @@ class Surroundings:
     """Where the pipeline's file is: input files are found from here."""
     data: Path
     """Where the pipeline may write: output files and folders are made below it."""
+    allow_commands: tuple[str, ...] = ()
+    """Programs that the device lets pipelines run: absolute paths, or names."""
 
 
 def _from_folder(path: Path, info: ValidationInfo) -> Path:

@@ -10,7 +10,17 @@ import pytest
 
 from edgeapp.actions._drawing import with_boxes
 from edgeapp.actions.save_image import SaveImage, SaveImageOptions
-from edgeapp.api import BadPacket, Detections, Image, Packet, Unavailable, View
+from edgeapp.api import (
+    BadPacket,
+    Detections,
+    Event,
+    Image,
+    Packet,
+    Phase,
+    Tracks,
+    Unavailable,
+    View,
+)
 from edgeapp.core.opencv import cv2
 from edgeapp.testing.stage import context
 
@@ -36,7 +46,7 @@ def saver(folder: Path, **options: Any) -> SaveImage:
     return SaveImage(checked, context("snapshot", state_dir=folder / "state"))
 
 
-def save(stage: SaveImage, *values: Detections | Image) -> None:
+def save(stage: SaveImage, *values: Detections | Image | Event) -> None:
     for value in values:
         stage.act(Packet(value, "camera", 0, 0, 0, 0, 0, 0, 0, ()))
 
@@ -143,6 +153,42 @@ def test_boxes_may_be_left_off(tmp_path: Path) -> None:
 def test_detections_without_a_picture_are_a_bad_packet(tmp_path: Path) -> None:
     with pytest.raises(BadPacket, match="carry no picture"):
         save(saver(tmp_path), found(None, (0, 0, 1, 1)))
+
+
+def event(phase: Phase, image: Image | None) -> Event:
+    return Event(phase, "people-1", "track", "cat", 0, 0.9, (0.2, 0.2, 0.8, 0.8), image)
+
+
+def test_the_best_picture_of_an_event_is_saved_at_its_end(tmp_path: Path) -> None:
+    """Once, and without the box of another moment."""
+    best = picture(70, (640, 480))
+    save(saver(tmp_path), event("new", picture(10)), event("update", best), event("end", best))
+    assert greys(tmp_path) == [70]
+
+
+def test_the_picture_of_an_event_may_be_saved_at_its_beginning(tmp_path: Path) -> None:
+    save(saver(tmp_path, phase="new"), event("new", picture(10)), event("end", picture(70)))
+    assert greys(tmp_path) == [10]
+
+
+def test_an_event_without_a_picture_is_a_bad_packet(tmp_path: Path) -> None:
+    with pytest.raises(BadPacket, match="event carries no picture"):
+        save(saver(tmp_path), event("end", None))
+
+
+def test_tracks_are_drawn_with_their_number() -> None:
+    """The same box and label, and something more beside it."""
+    image = picture(0, (640, 480))
+    plain = found(image, (0.25, 0.5, 0.75, 0.875))
+    tracks = Tracks(
+        plain.xyxy, plain.scores, plain.classes, plain.labels, image, ids=np.array([12], np.int64)
+    )
+    color = (0, 158, 230)
+    label, longer = (
+        int((with_boxes(image, one)[:235] == color).all(axis=2).any(axis=0).sum())
+        for one in (plain, tracks)
+    )
+    assert longer > label * 1.2
 
 
 def edges_of(drawn: Any) -> tuple[int, int, int, int]:
