@@ -55,6 +55,11 @@ class ModelSettings(StageSettings):
     deadline_ms: float | None = Field(
         None, gt=0, description="The greatest age of an answer, in milliseconds since capture."
     )
+    carry: dict[str, str] = Field(
+        default={},
+        description="For recurrent models: which output goes back into which input at the next "
+        "run, such as {stateN: state}.",
+    )
 
 
 class ActionSettings(StageSettings):

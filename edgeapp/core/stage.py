@@ -6,6 +6,10 @@ used and closed, all on one thread. Optional methods, found by name:
 - `process_many(packets) -> Sequence[Out | None]` on a transform: one call for a burst, one result
   for each packet; only for a stage without memory. If it raises, the packets are retried singly.
 - `flush() -> Iterable[Out]` on a transform: what is still open when the stream ends.
+- `initial(inputs: TensorSpecs) -> Tensors` on a decoder: what input tensors hold at first, such as
+  constants, as arrays of their shape and element type. It closes dimensions that the model leaves
+  open. Called after `accept`. Inputs not named are zeros, and of their open dimensions only the
+  first may be there: a batch of 1.
 - `deliver(sealed: bytes) -> None` on an output that is its own destination, such as a file.
 """
 
@@ -88,6 +92,19 @@ class TensorSpec:
     shape: tuple[int | None, ...]
     dtype: str
 
+    def __str__(self) -> str:
+        """As people read it: "[1, ?, 64] float32"."""
+        sizes = ", ".join("?" if size is None else str(size) for size in self.shape)
+        return f"[{sizes}] {self.dtype}"
+
+    def fits(self, array: NDArray[Any]) -> bool:
+        """Whether an array has this type, and this shape where it is not open."""
+        return (
+            array.dtype == self.dtype
+            and array.ndim == len(self.shape)
+            and all(n in {None, size} for n, size in zip(self.shape, array.shape, strict=True))
+        )
+
 
 TensorSpecs = Mapping[str, TensorSpec]
 Tensors = Mapping[str, NDArray[Any]]
@@ -96,7 +113,8 @@ Tensors = Mapping[str, NDArray[Any]]
 class Decoder(Protocol[In_contra, AnyFeed, Out_co]):
     """Between payloads and tensors. Pure: the core owns the session, variants, state and timing.
 
-    Built once for each variant, as `Decoder(options, context)`.
+    Built once for each variant, as `Decoder(options, context)`. What the pipeline says to `carry`
+    from run to run is the core's: `accept`, `initial` and `feed` do not see it.
     """
 
     def accept(self, inputs: TensorSpecs, outputs: TensorSpecs, /) -> None:

@@ -92,6 +92,7 @@ class ModelStage:
         assert goal is not None, "the rung in use is never struck"
         if goal in self._open and goal != self._variant.hop.rung:
             self._variant = self._open[goal].variant
+            self._variant.restart()
             hop = self._variant.hop
             self._context.log.info("variant changed", variant=hop.variant, rung=hop.rung)
         actual = self._variant.hop.rung

@@ -7,7 +7,7 @@ model at 30 frames a second costs twenty times the CPU. `Run` is concurrent, so 
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,20 +87,28 @@ def inspect(file: Path) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:
     return _inputs(raw, file), _outputs(raw)
 
 
+Look = Callable[[TensorSpecs, TensorSpecs], Tensors]
+"""Sees what a model takes and gives; returns what its inputs hold at first, zeros left out."""
+
+
+def _zeros_in_all(_inputs: TensorSpecs, _outputs: TensorSpecs) -> Tensors:
+    return {}
+
+
 class Session:
     """One lessee's hold on a model: its own input tensors, the shared model behind them.
 
     For one thread at a time. The output tensors of `run` are valid until the next `run`.
     """
 
-    def __init__(self, raw: Any, file: Path) -> None:
+    def __init__(self, raw: Any, file: Path, look: Look) -> None:
         self.inputs: TensorSpecs = _inputs(raw, file)
         self.outputs: TensorSpecs = _outputs(raw)
+        initial = look(self.inputs, self.outputs)
         self.into: Tensors = {
-            name: _zeros(_fixed(spec, name, file), spec.dtype, file)
-            for name, spec in self.inputs.items()
+            name: _first(spec, initial.get(name), name, file) for name, spec in self.inputs.items()
         }
-        """The input tensors, C-contiguous, zeroed; write into them, then `run`."""
+        """The input tensors, C-contiguous; write into them, then `run`."""
         self._file = file
         self._raw = raw
         self._names = list(self.outputs)
@@ -158,10 +166,11 @@ class Pool:
         return len(self._entries)
 
     @contextmanager
-    def lease(self, file: Path) -> Iterator[Session]:
+    def lease(self, file: Path, look: Look = _zeros_in_all) -> Iterator[Session]:
         """Load the model unless it is in memory, and hold it there.
 
-        A file that was replaced (other size or time of change) is another model.
+        A file that was replaced (other size or time of change) is another model. `look` is called
+        once, before the input tensors are made; a ValueError of its own passes.
 
         Raises:
             ValueError: the file cannot be used as a model; one sentence that begins with its name.
@@ -175,7 +184,7 @@ class Pool:
             with entry.loading:
                 if entry.raw is None:
                     entry.raw = _load(file, onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL)
-            yield Session(entry.raw, file)
+            yield Session(entry.raw, file, look)
         finally:
             with self._lock:
                 entry.leases -= 1
@@ -293,6 +302,17 @@ def _outputs(raw: Any) -> dict[str, TensorSpec]:
     }
 
 
+def _first(spec: TensorSpec, given: NDArray[Any] | None, name: str, file: Path) -> NDArray[Any]:
+    """An input tensor with what it holds at first: what is given, else zeros."""
+    if given is None:
+        return _zeros(_fixed(spec, name, file), spec.dtype, file)
+    if not spec.fits(given):
+        raise ValueError(
+            f"'{file.name}' takes {spec} as '{name}', not {list(given.shape)} {given.dtype}"
+        )
+    return np.array(given, order="C")
+
+
 def _fixed(spec: TensorSpec, name: str, file: Path) -> tuple[int, ...]:
     """The shape of an input tensor: an open batch is 1, anything else must be fixed."""
     sizes = list(spec.shape)
@@ -300,9 +320,8 @@ def _fixed(spec: TensorSpec, name: str, file: Path) -> tuple[int, ...]:
         sizes[_BATCH_AXIS] = 1
     fixed = tuple(size for size in sizes if size is not None)
     if len(fixed) != len(sizes):
-        shown = ", ".join("?" if size is None else str(size) for size in spec.shape)
         raise ValueError(
-            f"'{file.name}' leaves the shape of its input '{name}' open: [{shown}]; "
+            f"'{file.name}' leaves the shape of its input '{name}' open: {spec}; "
             "export it with a fixed shape (only the first dimension, the batch, may be open)"
         )
     return fixed

@@ -115,6 +115,7 @@ class Check:
             cut,
             link_of(spec, cut, gives, live=live, found=self.found),
             variants,
+            carry=settings.carry if isinstance(settings, ModelSettings) else {},
             deadline_ms=settings.deadline_ms if isinstance(settings, ModelSettings) else None,
             hang_s=settings.hang_s,
             timeout_s=settings.timeout_s if isinstance(settings, ActionSettings) else 10.0,

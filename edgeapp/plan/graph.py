@@ -39,6 +39,8 @@ class StagePlan:
     """The link before this stage; for a live source the one after it. None where there is none."""
     variants: tuple[VariantPlan, ...] = ()
     """The ladder of a model stage, best first."""
+    carry: Mapping[str, str] = field(default_factory=dict)
+    """Model stages: which output goes back into which input at the next run."""
     deadline_ms: float | None = None
     """Model stages: the greatest age of an answer."""
     hang_s: float = 30.0

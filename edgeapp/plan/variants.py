@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeapp.config.pipeline import VARIANT_KEYS, StageSpec, keys_of
+from edgeapp.config.pipeline import VARIANT_KEYS, ModelSettings, StageSpec, keys_of
 from edgeapp.config.validate import Subject, validate
 from edgeapp.core.clock import FakeClock
 from edgeapp.core.context import Context
@@ -14,6 +14,7 @@ from edgeapp.core.plugin import Plugin, Surroundings
 from edgeapp.core.stage import TensorSpecs
 from edgeapp.document.tree import Entry, Listing, Node, Scalar, Table, kind_of, shortened
 from edgeapp.errors import Complaint, ConfigError, Place
+from edgeapp.models.carry import Misfit, first_tensors, misfits
 from edgeapp.plan.graph import VariantPlan
 
 
@@ -138,8 +139,14 @@ class Models:
         if isinstance(tensors, str):
             found.append(Complaint(place, tensors))
             return False
+        carried = settings.carry if isinstance(settings := spec.settings, ModelSettings) else {}
+        wrong = list(misfits(carried, *tensors))
+        if wrong:
+            found.extend(_misplaced(spec, plan.file.name, one) for one in wrong)
+            return False
         try:
-            plugin.factory(plan.options, self._context(spec)).accept(*tensors)
+            decoder = plugin.factory(plan.options, self._context(spec))
+            first_tensors(decoder, carried, *tensors)
         except ValueError as error:
             problem = f"model '{plugin.name}' cannot use '{plan.file.name}': {error}"
             found.append(Complaint(place, problem))
@@ -179,6 +186,15 @@ class Models:
             self._data,
             threading.Event(),
         )
+
+
+def _misplaced(spec: StageSpec, file: str, wrong: Misfit) -> Complaint:
+    """What is wrong with a pair of `carry`, at its place."""
+    place = spec.place_of("carry")
+    carry = spec.table.get("carry")
+    if carry and isinstance(carry.value, Table) and (pair := carry.value.get(wrong.output)):
+        place = pair.value.place if wrong.of_input else pair.place
+    return Complaint(place, f"'{file}' {wrong.problem}", wrong.remedy)
 
 
 class _Silent:

@@ -47,10 +47,10 @@ class ModelSlot(Slot):
             and self.busy_since_ns - packet.taken_ns > self._deadline_ns
         ):
             raise BadPacket("older than deadline_ms before inference", reason=LATE)
-        answer = self._process(packet)
+        answer = self._process(self._told(packet))
         if not isinstance(answer.value, Payload):
             raise no_payload(answer.value, "decode()")
-        out.append(self._told(answer))
+        out.append(answer)
         self._owed_lost = 0
         self.meters.age.record(self._now_ns() - packet.taken_ns)
 
