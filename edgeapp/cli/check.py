@@ -68,7 +68,7 @@ def _plan_facts(plan: "Plan") -> dict[str, Any]:
                 "id": stage.id,
                 "kind": stage.plugin.kind,
                 "plugin": stage.plugin.name,
-                "from": stage.upstream,
+                "from": list(stage.reads),
                 "models": [str(variant.file) for variant in stage.variants],
             }
             for stage in plan.stages.values()

@@ -60,12 +60,12 @@ def payloads(plan: "Plan") -> dict[str, str]:
     return {id_: name_of(one) if one is not None else "" for id_, one in types.items()}
 
 
-def link_before(plan: "Plan", stage: "StagePlan") -> "LinkSettings | None":
-    """The queue that a stage's packets wait in; None where it is called directly."""
-    if stage.link is not None and stage.upstream is not None:
+def link_before(plan: "Plan", stage: "StagePlan", read: str) -> "LinkSettings | None":
+    """The queue in which a stage's packets wait that come from `read`; None for a direct call."""
+    if stage.link is not None:
         return stage.link
-    above = plan.stages[stage.upstream] if stage.upstream else None
-    return above.link if above is not None and above.live else None
+    above = plan.stages[read]
+    return above.link if above.live else None
 
 
 def thread_of(plan: "Plan", stage: "StagePlan") -> str:
@@ -99,7 +99,7 @@ def _branches(
     for position, id_ in enumerate(stage.consumers):
         below = plan.stages[id_]
         last = position == len(stage.consumers) - 1
-        link = link_before(plan, below)
+        link = link_before(plan, below, stage.id)
         branch = ("╘═ " if last else "╞═ ") if link else ("└─ " if last else "├─ ")
         line = f"{indent}{branch}{_title(below, types)}"
         if link:
@@ -129,14 +129,13 @@ def as_mermaid(plan: "Plan") -> Iterator[str]:
             yield f'    {_node(stage.id)}["{stage.id}<br/>{stage.plugin.kind} {stage.plugin.name}"]'
         yield "  end"
     for stage in plan.stages.values():
-        if stage.upstream is None:
-            continue
-        link = link_before(plan, stage)
-        label = types[stage.upstream]
-        if link:
-            label += f", queue {link.depth} {link.when_full}"
-        arrow = "==>" if link else "-->"
-        yield f'  {_node(stage.upstream)} {arrow}|"{label}"| {_node(stage.id)}'
+        for read in stage.reads:
+            link = link_before(plan, stage, read)
+            label = types[read]
+            if link:
+                label += f", queue {link.depth} {link.when_full}"
+            arrow = "==>" if link else "-->"
+            yield f'  {_node(read)} {arrow}|"{label}"| {_node(stage.id)}'
 
 
 def _node(stage_id: str) -> str:
@@ -149,13 +148,13 @@ def as_json(plan: "Plan") -> dict[str, Any]:
     types = payloads(plan)
     stages = []
     for stage in plan.stages.values():
-        link = link_before(plan, stage)
+        link = link_before(plan, stage, stage.reads[0]) if stage.reads else None
         stages.append(
             {
                 "id": stage.id,
                 "kind": stage.plugin.kind,
                 "plugin": stage.plugin.name,
-                "from": stage.upstream,
+                "from": list(stage.reads),
                 "gives": types[stage.id] or None,
                 "thread": thread_of(plan, stage),
                 "queue": {"depth": link.depth, "when_full": link.when_full} if link else None,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from edgeapp.config.names import problem_with
 from edgeapp.config.sets import Change
@@ -27,8 +27,11 @@ class Settings(BaseModel):
 class StageSettings(Settings):
     """The framework's keys of every stage."""
 
-    upstream: str | None = Field(
-        None, alias="from", description="Id of the stage to read; the one above if not given."
+    reads: tuple[str, ...] = Field(
+        (),
+        alias="from",
+        description="Id of the stage to read; the one above if not given. Actions and outputs may "
+        "read several: a list.",
     )
     when_full: WhenFull | None = Field(
         None,
@@ -48,6 +51,13 @@ class StageSettings(Settings):
         description="A single call that takes longer than this many seconds counts as stuck.",
     )
 
+    @field_validator("reads", mode="before", json_schema_input_type=str | tuple[str, ...] | None)
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        if value is None:
+            return ()
+        return (value,) if isinstance(value, str) else value
+
 
 class ModelSettings(StageSettings):
     """Those of a model stage; `variants` is read apart."""
@@ -62,7 +72,18 @@ class ModelSettings(StageSettings):
     )
 
 
-class ActionSettings(StageSettings):
+class SinkSettings(StageSettings):
+    """Those of actions and outputs."""
+
+    deadline_ms: float | None = Field(
+        None,
+        gt=0,
+        description="Let packets go, as late, that are older than so many milliseconds since "
+        "capture.",
+    )
+
+
+class ActionSettings(SinkSettings):
     """Those of an action."""
 
     timeout_s: float = Field(
@@ -70,7 +91,7 @@ class ActionSettings(StageSettings):
     )
 
 
-class OutputSettings(StageSettings):
+class OutputSettings(SinkSettings):
     """Those of an output."""
 
     priority: Priority = Field(
@@ -79,7 +100,10 @@ class OutputSettings(StageSettings):
         description="What the uplink sends first, and evicts last, when there is too much.",
     )
     every_s: float = Field(
-        0.0, ge=0, description="At most one message in so many seconds of stream time; 0: all."
+        0.0,
+        ge=0,
+        description="At most one message in so many seconds of stream time; 0: all. The beginning "
+        "and the end of an event are always sent.",
     )
 
 

@@ -11,6 +11,7 @@ from edgeapp.config.pipeline import (
     ModelSettings,
     OutputSettings,
     PipelineSpec,
+    SinkSettings,
     StageSpec,
     keys_of,
 )
@@ -21,8 +22,8 @@ from edgeapp.document.words import did_you_mean
 from edgeapp.errors import Complaint, PluginError
 from edgeapp.plan.discover import Registry
 from edgeapp.plan.fitting import fit
-from edgeapp.plan.graph import Plan, StagePlan, VariantPlan
-from edgeapp.plan.links import cut_before, gates, link_of
+from edgeapp.plan.graph import Cut, Plan, StagePlan, VariantPlan
+from edgeapp.plan.links import cut_before, gates, lane_of, link_of
 from edgeapp.plan.variants import Models, plan_variants
 from edgeapp.plan.wiring import Wiring, wire
 
@@ -44,11 +45,16 @@ class Check:
         wiring = wire(spec, self.found)
         plugins = {s.id: p for s in spec.stages.values() if (p := self._plugin(s))}
         gives = fit(spec, wiring, plugins, self.registry, self.found)
-        gate = gates(wiring, plugins)
+        carrying = [id_ for id_, stage in spec.stages.items() if stage.table.get("carry")]
+        gate = gates(wiring, plugins, carrying)
         stages = {}
+        cuts: dict[str, Cut] = {}
         for id_ in wiring.order:
             if id_ in plugins:
-                stage = self._stage(spec.stages[id_], plugins[id_], wiring, gives.get(id_), gate)
+                cuts[id_] = self._cut(spec.stages[id_], plugins[id_], wiring, cuts)
+                stage = self._stage(
+                    spec.stages[id_], plugins[id_], wiring, gives.get(id_), gate, cut=cuts[id_]
+                )
                 if stage:
                     stages[id_] = stage
         return None if self.found else Plan(spec.name, spec.about, self.file, stages)
@@ -75,6 +81,15 @@ class Check:
             remedy += "; or is it in here? " + "; ".join(self.registry.unreadable)
         return Complaint(stage.plugin_place, problem, remedy)
 
+    @staticmethod
+    def _cut(spec: StageSpec, plugin: Plugin, wiring: Wiring, cuts: Mapping[str, Cut]) -> Cut:
+        """What stands before a stage; one that reads several lanes needs its own."""
+        cut = cut_before(spec, plugin)
+        reads = wiring.reads.get(spec.id, ())
+        if cut == "none" and len({lane_of(read, wiring, cuts) for read in reads}) > 1:
+            return "lane"
+        return cut
+
     def _stage(
         self,
         spec: StageSpec,
@@ -82,6 +97,8 @@ class Check:
         wiring: Wiring,
         gives: Any,
         gate: Mapping[str, str],
+        *,
+        cut: Cut,
     ) -> StagePlan | None:
         around = Surroundings(
             self.file.absolute().parent, self.device.data_dir / (self.spec.name or "unnamed")
@@ -104,19 +121,20 @@ class Check:
         if spec.kind == "source" and settings.lane:
             problem = f"'{spec.id}' is a source: 'lane' is for the stages after it"
             self.found.append(Complaint(spec.place_of("lane"), problem, "remove it"))
-        cut = cut_before(spec, plugin)
         live = spec.kind == "source" and self._is_live(spec, plugin, options)
         return StagePlan(
             spec.id,
             plugin,
             options,
-            wiring.upstream.get(spec.id),
+            wiring.reads.get(spec.id, ()),
             wiring.consumers(spec.id),
             cut,
             link_of(spec, cut, gives, live=live, found=self.found),
             variants,
             carry=settings.carry if isinstance(settings, ModelSettings) else {},
-            deadline_ms=settings.deadline_ms if isinstance(settings, ModelSettings) else None,
+            deadline_ms=settings.deadline_ms
+            if isinstance(settings, ModelSettings | SinkSettings)
+            else None,
             hang_s=settings.hang_s,
             timeout_s=settings.timeout_s if isinstance(settings, ActionSettings) else 10.0,
             priority=settings.priority if isinstance(settings, OutputSettings) else "normal",

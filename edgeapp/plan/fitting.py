@@ -34,21 +34,19 @@ def fit(
         if plugin.kind == "source":
             gives[id_] = plugin.gives
             continue
-        read = wiring.upstream.get(id_)
-        if read not in gives:
+        reads = wiring.reads.get(id_, ())
+        if not reads or any(read not in gives for read in reads):
             continue
-        incoming = gives[read]
-        wrong = misfits(incoming, plugin.takes)
-        if wrong:
+        wrong = [read for read in reads if misfits(gives[read], plugin.takes)]
+        for read in wrong:
             problem = (
                 f"{plugin.kind} '{plugin.name}' reads {name_of(plugin.takes)}, "
-                f"but '{read}' gives {name_of(incoming)}"
+                f"but '{read}' gives {name_of(gives[read])}"
             )
-            remedy = _remedy(incoming, plugin.takes, read, registry)
+            remedy = _remedy(gives[read], plugin.takes, read, registry)
             found.append(Complaint(spec.stages[id_].plugin_place, problem, remedy))
-            continue
-        if plugin.gives is not None:
-            gives[id_] = after(plugin.takes, plugin.gives, incoming)
+        if not wrong and plugin.gives is not None:
+            gives[id_] = after(plugin.takes, plugin.gives, gives[reads[0]])
     return gives
 
 

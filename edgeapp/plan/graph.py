@@ -30,8 +30,8 @@ class StagePlan:
     plugin: Plugin
     options: Options
     """For a model stage, those of the best variant."""
-    upstream: str | None
-    """Id of the stage that it reads; None for a source."""
+    reads: tuple[str, ...]
+    """Ids of the stages that it reads: none for a source, several only for actions and outputs."""
     consumers: tuple[str, ...]
     """Ids of the stages that read it, in YAML order."""
     cut: Cut = "none"
@@ -42,7 +42,7 @@ class StagePlan:
     carry: Mapping[str, str] = field(default_factory=dict)
     """Model stages: which output goes back into which input at the next run."""
     deadline_ms: float | None = None
-    """Model stages: the greatest age of an answer."""
+    """Model stages: the greatest age of an answer. Actions and outputs: of what they take."""
     hang_s: float = 30.0
     """A single call that takes longer counts as stuck."""
     timeout_s: float = 10.0
@@ -53,6 +53,11 @@ class StagePlan:
     """Outputs: at most one message in this much stream time; 0 = all."""
     gate_for: str | None = None
     """Id of the model stage whose rate divisor is applied before this stage."""
+
+    @property
+    def upstream(self) -> str | None:
+        """The stage that it reads, the first one of several; None for a source."""
+        return self.reads[0] if self.reads else None
 
     @property
     def live(self) -> bool:
@@ -72,4 +77,4 @@ class Plan:
     @property
     def sources(self) -> tuple[StagePlan, ...]:
         """The stages that packets come from."""
-        return tuple(s for s in self.stages.values() if s.upstream is None)
+        return tuple(s for s in self.stages.values() if not s.reads)

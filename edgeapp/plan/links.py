@@ -1,6 +1,6 @@
 """Where a pipeline is cut between threads, the queues there, and where a divisor may sit."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from edgeapp.config.pipeline import StageSettings, StageSpec
@@ -31,6 +31,13 @@ def cut_before(spec: StageSpec, plugin: Plugin) -> Cut:
     return "hands" if spec.kind == "action" else "none"
 
 
+def lane_of(stage: str, wiring: Wiring, cuts: Mapping[str, Cut]) -> str:
+    """The stage at which the lane of a stage begins."""
+    while cuts.get(stage, "none") == "none" and (reads := wiring.reads.get(stage)):
+        stage = reads[0]
+    return stage
+
+
 def link_of(
     spec: StageSpec, cut: Cut, gives: Any, *, live: bool, found: list[Complaint]
 ) -> LinkSettings | None:
@@ -55,18 +62,22 @@ def _settled(settings: StageSettings, default: LinkSettings) -> LinkSettings:
     return LinkSettings(settings.depth or default.depth, settings.when_full or default.when_full)
 
 
-def gates(wiring: Wiring, plugins: Mapping[str, Plugin]) -> dict[str, str]:
+def gates(
+    wiring: Wiring, plugins: Mapping[str, Plugin], carrying: Iterable[str]
+) -> dict[str, str]:
     """For each stage before which packets may be shed: the model stage that sheds them.
 
     That is as far upstream of the model as every stage is stateless and read by one stage only.
+    Models that carry state need every packet: none is shed before them.
     """
     gates = {}
+    whole = _upstream_of(carrying, wiring)
     for id_, plugin in plugins.items():
-        if plugin.kind != "model":
+        if plugin.kind != "model" or id_ in whole:
             continue
         first = id_
         while True:
-            above = wiring.upstream.get(first, "")
+            above = wiring.reads.get(first, ("",))[0]
             stage = plugins.get(above)
             if (
                 stage is None
@@ -78,3 +89,15 @@ def gates(wiring: Wiring, plugins: Mapping[str, Plugin]) -> dict[str, str]:
             first = above
         gates[first] = id_
     return gates
+
+
+def _upstream_of(stages: Iterable[str], wiring: Wiring) -> set[str]:
+    """These stages, and all that their packets come through."""
+    whole: set[str] = set()
+    waiting = list(stages)
+    while waiting:
+        id_ = waiting.pop()
+        if id_ not in whole:
+            whole.add(id_)
+            waiting.extend(wiring.reads.get(id_, ()))
+    return whole

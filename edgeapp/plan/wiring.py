@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from edgeapp.config.pipeline import PipelineSpec, StageSpec
 from edgeapp.core.plugin import Kind
-from edgeapp.document.tree import Scalar, shortened
+from edgeapp.document.tree import Listing, Scalar, shortened
 from edgeapp.document.words import did_you_mean
 from edgeapp.errors import Complaint
 
@@ -16,24 +16,25 @@ SINKS: frozenset[Kind] = frozenset({"action", "output"})
 class Wiring:
     """The edges of a pipeline, as far as they are right."""
 
-    upstream: Mapping[str, str]
-    """For each stage the one that it reads; sources and mistakes are missing."""
+    reads: Mapping[str, tuple[str, ...]]
+    """For each stage those that it reads; sources and mistakes are missing."""
     order: tuple[str, ...]
     """Ids, upstream before downstream, otherwise as in the file."""
 
     def consumers(self, stage: str) -> tuple[str, ...]:
         """Who reads a stage, in the order of the file where it can be."""
-        return tuple(reader for reader in self.order if self.upstream.get(reader) == stage)
+        return tuple(reader for reader in self.order if stage in self.reads.get(reader, ()))
 
 
 def wire(spec: PipelineSpec, found: list[Complaint]) -> Wiring:
     """Resolve every `from`; mistakes go to `found`."""
-    upstream = {}
+    reads = {}
     for stage in spec.stages.values():
-        read = _upstream_of(stage, spec, found)
-        if read is not None:
-            upstream[stage.id] = read
-    for chain in _cycles(upstream):
+        read = _reads_of(stage, spec, found)
+        if read:
+            reads[stage.id] = read
+    # Only sinks read several stages, and nobody reads them: they are in no circle.
+    for chain in _cycles({id_: read[0] for id_, read in reads.items()}):
         stage = spec.stages[chain[0]]
         arrows = " → ".join([chain[0], *reversed(chain)])  # the way that packets would go
         found.append(
@@ -44,34 +45,52 @@ def wire(spec: PipelineSpec, found: list[Complaint]) -> Wiring:
             )
         )
         for member in chain:
-            del upstream[member]
+            del reads[member]
     if not any(stage.kind == "source" for stage in spec.stages.values()) and len(
         spec.stages
     ) == len(spec.ids):
         first = next(iter(spec.stages.values()))
         problem = "the pipeline has no source, so nothing would ever happen"
         found.append(Complaint(first.place, problem, "begin with 'source: camera', or another"))
-    return Wiring(upstream, _ordered(spec, upstream))
+    return Wiring(reads, _ordered(spec, reads))
 
 
-def _upstream_of(stage: StageSpec, spec: PipelineSpec, found: list[Complaint]) -> str | None:
-    named = stage.settings.upstream
+def _reads_of(stage: StageSpec, spec: PipelineSpec, found: list[Complaint]) -> tuple[str, ...]:
+    named = stage.settings.reads
     entry = stage.table.get("from")
     if stage.kind == "source":
         if entry:
             problem = f"'{stage.id}' is a source and reads no other stage"
             found.append(Complaint(entry.place, problem, "remove 'from'"))
-        return None
-    if named is not None:
-        return _named(stage, named, spec, found)
+        return ()
+    if len(named) > 1 and stage.kind not in SINKS and entry:
+        problem = f"'{stage.id}' is a {stage.kind}: only actions and outputs read several stages"
+        found.append(Complaint(entry.place, problem, "read one of them"))
+        return ()
+    if named:
+        twice = next((one for one in named if named.count(one) > 1), None)
+        if twice is not None and entry:
+            problem = f"'{stage.id}' reads '{shortened(twice)}' twice"
+            found.append(Complaint(entry.place, problem, "name it once"))
+        known = [_named(stage, position, spec, found) for position in range(len(named))]
+        return tuple(dict.fromkeys(one for one in known if one is not None))
     if entry is None or (isinstance(entry.value, Scalar) and entry.value.value is None):
-        return _above(stage, spec, found)
-    return None  # it is no text; that was said already
+        above = _above(stage, spec, found)
+        return () if above is None else (above,)
+    if isinstance(entry.value, Listing) and not entry.value.items:
+        found.append(Complaint(entry.place, "'from' names no stage", "name at least one"))
+    return ()  # it is no text; that was said already
 
 
-def _named(stage: StageSpec, named: str, spec: PipelineSpec, found: list[Complaint]) -> str | None:
+def _named(
+    stage: StageSpec, position: int, spec: PipelineSpec, found: list[Complaint]
+) -> str | None:
+    named = stage.settings.reads[position]
     entry = stage.table.get("from")
-    place = entry.value.place if entry else stage.place
+    place = stage.place
+    if entry:
+        value = entry.value
+        place = value.items[position].place if isinstance(value, Listing) else value.place
     readable = [
         one.id for one in spec.stages.values() if one.kind not in SINKS and one is not stage
     ]
@@ -139,11 +158,13 @@ def _cycles(upstream: Mapping[str, str]) -> list[list[str]]:
     return cycles
 
 
-def _ordered(spec: PipelineSpec, upstream: Mapping[str, str]) -> tuple[str, ...]:
+def _ordered(spec: PipelineSpec, reads: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     ordered: dict[str, None] = {}
     for stage in spec.stages:
-        chain = [stage]
-        while (read := upstream.get(chain[-1])) is not None and read not in ordered:
-            chain.append(read)
-        ordered.update(dict.fromkeys(reversed(chain)))
+        for first in reads.get(stage, ()):
+            chain = [first]
+            while (above := reads.get(chain[-1])) is not None and above[0] not in ordered:
+                chain.append(above[0])
+            ordered.update(dict.fromkeys(reversed(chain)))
+        ordered[stage] = None
     return tuple(ordered)

@@ -100,6 +100,10 @@ class Lane:
             root.flush()
 
 
+Fed = tuple[Inbox, dict[Link, Node], Lane]
+"""A lane behind a cut: its inbox, which node reads which link, and the lane."""
+
+
 class Lanes:
     """All lanes of a plan: those run by a source, those fed by a link, and the hands."""
 
@@ -110,48 +114,47 @@ class Lanes:
         self._cuts = cuts
         self.of_source: dict[str, Lane] = {}
         """By id of the source; the source's own thread or, for a live one, its lane thread."""
-        self.fed: list[tuple[Inbox, dict[Link, Node], Lane]] = []
+        self.fed: list[Fed] = []
         """Lanes behind a cut: their inbox, which node reads which link, and the lane."""
-        self.links: dict[str, Link] = {}
-        """By id of the stage behind the link."""
-        self._hands: tuple[Inbox, dict[Link, Node], Lane] | None = None
+        self.links: dict[tuple[str, str], Link] = {}
+        """By id of the stage before the link and of the one behind it."""
+        self._behind: dict[str, Fed] = {}  # by id of the stage behind the cut; "": the hands
+        self._nodes: dict[str, Node] = {}
         for source in plan.sources:
             lane = Lane(f"{plan.name}/{source.id}")
             self.of_source[source.id] = lane
             for consumer in source.consumers:
-                lane.roots.append(self._reader(consumer, lane))
+                lane.roots.append(self._reader(source.id, consumer, lane))
 
-    def _reader(self, stage_id: str, lane: Lane) -> Node | Outlet:
+    def _reader(self, read: str, stage_id: str, lane: Lane) -> Node | Outlet:
         stage = self._plan.stages[stage_id]
         if not self._cuts or stage.cut == "none":
             return self._node(stage, lane)
         inbox, nodes, own = self._behind_cut(stage)
         assert stage.link is not None, "the plan gives every cut a link"
-        link = inbox.link(stage.link)
-        self.links[stage_id] = link
+        link = self.links[read, stage_id] = inbox.link(stage.link)
         node = nodes[link] = self._node(stage, own)
-        own.roots.append(node)
+        if node not in own.roots:
+            own.roots.append(node)
         return Outlet(link)
 
-    def _behind_cut(self, stage: StagePlan) -> tuple[Inbox, dict[Link, Node], Lane]:
-        if stage.cut == "hands" and self._hands is not None:
-            return self._hands
-        name = "hands" if stage.cut == "hands" else stage.id
-        fed: tuple[Inbox, dict[Link, Node], Lane] = (
-            Inbox(),
-            {},
-            Lane(f"{self._plan.name}/{name}"),
-        )
-        self.fed.append(fed)
-        if stage.cut == "hands":
-            self._hands = fed
-        return fed
+    def _behind_cut(self, stage: StagePlan) -> "Fed":
+        hands = stage.cut == "hands"
+        key = "" if hands else stage.id
+        if key not in self._behind:
+            name = "hands" if hands else stage.id
+            self._behind[key] = (Inbox(), {}, Lane(f"{self._plan.name}/{name}"))
+            self.fed.append(self._behind[key])
+        return self._behind[key]
 
     def _node(self, stage: StagePlan, lane: Lane) -> Node:
-        node = Node(self._make_slot(stage), self._make_gate(stage))
-        lane.nodes.append(node)
-        for consumer in stage.consumers:
-            node.consumers.append(self._reader(consumer, lane))
+        """The one node of a stage, also where it reads several."""
+        node = self._nodes.get(stage.id)
+        if node is None:
+            node = self._nodes[stage.id] = Node(self._make_slot(stage), self._make_gate(stage))
+            lane.nodes.append(node)
+            for consumer in stage.consumers:
+                node.consumers.append(self._reader(stage.id, consumer, lane))
         return node
 
     def slots(self) -> Iterator[Slot]:

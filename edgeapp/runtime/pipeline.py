@@ -109,8 +109,9 @@ class Pipeline:
         """starting, running, waiting, failed, finished or stopped."""
         self.why = ""
         self.meters = {stage_id: StageMeters() for stage_id in plan.stages}
+        divided = {stage.gate_for for stage in plan.stages.values()}
         self.dials = {
-            stage.id: Dial(len(stage.variants), kit.clock)
+            stage.id: Dial(len(stage.variants), kit.clock, may_divide=stage.id in divided)
             for stage in plan.stages.values()
             if stage.variants
         }
@@ -118,10 +119,11 @@ class Pipeline:
         self.epochs = {source.id: 0 for source in plan.sources}
         self.slots: dict[str, Slot] = {}
         """Of the current run."""
-        self.links: dict[str, Link] = {}
-        """Of this run or the last, by id of the stage behind the link (live sources: their own)."""
-        self.retired = {stage_id: RetiredLink() for stage_id in plan.stages}
-        """What the links of the runs before counted."""
+        self.links: dict[tuple[str, str], Link] = {}
+        """Of this run or the last, by id of the stage before the link and of the one behind it;
+        the one after a live source stands for all of its readers: (source, "")."""
+        self.retired: dict[tuple[str, str], int] = {}
+        """What the links of the runs before dropped."""
         self._left: list[Runner] = []  # threads of a run before that did not come back
 
     async def run_once(self, stop: asyncio.Event) -> Outcome:
@@ -169,7 +171,7 @@ class Pipeline:
             if source.link is not None:
                 inbox = Inbox()
                 link = inbox.link(source.link)
-                self.links[source.id] = link
+                self.links[source.id, ""] = link
                 inlet = self.inlet(source, life, Outlet(link).push)
                 sources.append(self._source_runner(inlet, life, None, link.close))
                 behind.append(_lane_runner(lane, inbox, _all_links_to(lane), life))
@@ -303,25 +305,9 @@ class Pipeline:
 
     def _retire(self) -> None:
         """Keep the counts of the last run's links."""
-        for stage_id, link in self.links.items():
-            self.retired[stage_id].add(link)
+        for between, link in self.links.items():
+            self.retired[between] = self.retired.get(between, 0) + link.statistics().dropped
         self.links = {}
-
-
-@dataclass(slots=True)
-class RetiredLink:
-    """What the links of earlier runs counted."""
-
-    put: int = 0
-    received: int = 0
-    dropped: int = 0
-
-    def add(self, link: Link) -> None:
-        """Add the counts of a link whose run is over."""
-        statistics = link.statistics()
-        self.put += statistics.put
-        self.received += statistics.received
-        self.dropped += statistics.dropped
 
 
 def _ending(lane: Lane) -> Callable[[], None]:

@@ -4,12 +4,34 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from edgeapp.core.answers import Event
 from edgeapp.core.clock import ns
 from edgeapp.core.link import AnyPacket
+from edgeapp.core.meters import LATE, StageMeters
+from edgeapp.errors import BadPacket
+from edgeapp.plan.graph import StagePlan
+from edgeapp.runtime.kit import Kit, Life
 from edgeapp.runtime.slot import Slot
 
 
-class ActionSlot(Slot):
+class SinkSlot(Slot):
+    """What actions and outputs have in common: they take nothing that is too old."""
+
+    def __init__(
+        self, plan: StagePlan, pipeline: str, kit: Kit, life: Life, meters: StageMeters
+    ) -> None:
+        super().__init__(plan, pipeline, kit, life, meters)
+        self._deadline_ns = None if plan.deadline_ms is None else round(plan.deadline_ms * 1e6)
+
+    def _refuse_late(self, packet: AnyPacket) -> None:
+        if (
+            self._deadline_ns is not None
+            and self.busy_since_ns - packet.taken_ns > self._deadline_ns
+        ):
+            raise BadPacket("older than deadline_ms", reason=LATE)
+
+
+class ActionSlot(SinkSlot):
     """An action, on the hands thread."""
 
     def _bind(self, stage: Any) -> None:
@@ -18,6 +40,7 @@ class ActionSlot(Slot):
             self._act = lambda packet: self._runner.run(stage.act(packet))
 
     def _one(self, packet: AnyPacket, out: list[AnyPacket]) -> None:
+        self._refuse_late(packet)
         packet = self._told(packet)
         self._act(packet)
         self._owed_lost = 0
@@ -29,7 +52,7 @@ class ActionSlot(Slot):
             self.log.warning("action overran", took_s=took_s, timeout_s=self.plan.timeout_s)
 
 
-class OutputSlot(Slot):
+class OutputSlot(SinkSlot):
     """An output: encodes, and hands over to the uplink or to the output's own destination."""
 
     def _bind(self, stage: Any) -> None:
@@ -43,7 +66,9 @@ class OutputSlot(Slot):
     _epoch = -1
 
     def _one(self, packet: AnyPacket, out: list[AnyPacket]) -> None:
-        if self._every_ns:
+        self._refuse_late(packet)
+        paced = self._every_ns and not self._begins_or_ends(packet)
+        if paced:
             if packet.epoch != self._epoch:
                 self._epoch, self._next_ns = packet.epoch, None
             if self._next_ns is not None and packet.t_ns < self._next_ns:
@@ -61,6 +86,13 @@ class OutputSlot(Slot):
             else:
                 self._kit.uplink.offer(message)
         self._owed_lost = 0
-        self._next_ns = packet.t_ns + self._every_ns
+        if paced:
+            self._next_ns = packet.t_ns + self._every_ns
         self.meters.age.record(self._now_ns() - packet.taken_ns)
         self.last = packet
+
+    @staticmethod
+    def _begins_or_ends(packet: AnyPacket) -> bool:
+        """Whether it is the first or the last word on an event: `every_s` keeps none of those."""
+        value = packet.value
+        return isinstance(value, Event) and value.phase != "update"

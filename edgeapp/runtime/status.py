@@ -6,6 +6,7 @@ from edgeapp.core.dial import Setting
 from edgeapp.core.link import AnyPacket
 from edgeapp.core.meters import FULL, Histogram
 from edgeapp.core.plugin import Kind
+from edgeapp.plan.graph import StagePlan
 from edgeapp.runtime.pipeline import Pipeline
 
 
@@ -16,9 +17,9 @@ class StageStatus:
     id: str
     kind: Kind
     plugin: str
-    upstream: str | None
+    reads: tuple[str, ...]
     put: int
-    """Packets handed to this stage (to the first link before it, where there is one)."""
+    """Packets that were handed to this stage, or wait or were dropped in the links before it."""
     waiting: int
     """Packets in the links before it."""
     taken: int
@@ -59,11 +60,12 @@ class PipelineStatus:
         for stage in self.stages:
             if stage.in_hand:
                 wrong.append(f"{stage.id}: {stage.in_hand} in hand")
-            if stage.upstream is None:
+            if not stage.reads:
                 continue
-            emitted = by_id[stage.upstream].emitted
+            emitted = sum(by_id[read].emitted for read in stage.reads)
             if emitted != stage.put:
-                wrong.append(f"{stage.upstream} -> {stage.id}: {emitted} sent, {stage.put} put")
+                read = ", ".join(stage.reads)
+                wrong.append(f"{read} -> {stage.id}: {emitted} sent, {stage.put} put")
         return wrong
 
 
@@ -91,15 +93,15 @@ def _stage(pipeline: Pipeline, stage_id: str) -> StageStatus:
     dial = pipeline.dials.get(stage_id)
     setting = None if dial is None else dial.actual
     dropped = dict(meters.dropped)
-    put, waiting, full = _links_before(pipeline, stage_id)
+    waiting, full = _links_before(pipeline, plan)
     if full:
         dropped[FULL] = dropped.get(FULL, 0) + full
     return StageStatus(
         id=stage_id,
         kind=plan.plugin.kind,
         plugin=plan.plugin.name,
-        upstream=plan.upstream,
-        put=meters.taken if put is None else put,
+        reads=plan.reads,
+        put=meters.taken + waiting + full,
         waiting=waiting,
         taken=meters.taken,
         done=meters.done,
@@ -117,22 +119,19 @@ def _stage(pipeline: Pipeline, stage_id: str) -> StageStatus:
     )
 
 
-def _links_before(pipeline: Pipeline, stage_id: str) -> tuple[int | None, int, int]:
-    """Put, waiting and dropped of the links before a stage; put is None where there is none.
+def _links_before(pipeline: Pipeline, stage: StagePlan) -> tuple[int, int]:
+    """Packets that wait in the links before a stage, and those that they dropped.
 
-    There may be two: that of a live source, and behind it that of a lane or the hands.
+    There may be two for each stage that it reads: that of a live source, and behind it that of a
+    lane or the hands.
     """
-    stages = pipeline.plan.stages
-    upstream = stages[stage_id].upstream
-    if upstream is None:
-        return None, 0, 0
-    put: int | None = None
     waiting = dropped = 0
-    for key in (upstream, stage_id) if stages[upstream].live else (stage_id,):
-        link = pipeline.links.get(key)
-        if link is not None:
-            now, retired = link.statistics(), pipeline.retired[key]
-            put = now.put + retired.put if put is None else put
-            waiting += now.waiting
-            dropped += now.dropped + retired.dropped
-    return put, waiting, dropped
+    for read in stage.reads:
+        for between in ((read, ""), (read, stage.id)):
+            dropped += pipeline.retired.get(between, 0)
+            link = pipeline.links.get(between)
+            if link is not None:
+                now = link.statistics()
+                waiting += now.waiting
+                dropped += now.dropped
+    return waiting, dropped

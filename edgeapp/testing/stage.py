@@ -172,7 +172,7 @@ def run_source(
             id="source",
             plugin=plugin,
             options=_options(plugin.options, options, folder or Path(data), Path(data)),
-            upstream=None,
+            reads=(),
             consumers=(),
         )
         meters = StageMeters()
@@ -215,7 +215,7 @@ def _slot(
         id="stage",
         plugin=plugin,
         options=_options(plugin.options, options, folder, folder),
-        upstream="source",
+        reads=("source",),
         consumers=(),
         every_s=every_s,
     )

@@ -40,7 +40,7 @@ def stage(stage_id: str, kind: Kind, plugin: str, **facts: Any) -> StageStatus:
     for age_ns in facts.pop("ages_ns", ()):
         ages.record(age_ns)
     values: dict[str, Any] = {
-        "upstream": None,
+        "reads": (),
         "put": 0,
         "waiting": 0,
         "taken": facts.get("done", 0),

@@ -39,7 +39,7 @@ def test_a_pipeline_file_is_read_into_stages() -> None:
     ]
     detect = spec.stages["detect"]
     assert isinstance(detect.settings, ModelSettings)
-    assert (detect.settings.upstream, detect.settings.deadline_ms) == ("camera", 150)
+    assert (detect.settings.reads, detect.settings.deadline_ms) == (("camera",), 150)
 
 
 def test_a_plugin_gets_the_keys_that_are_not_the_frameworks() -> None:

@@ -44,9 +44,42 @@ def test_an_empty_from_is_as_good_as_none(stages: Stages) -> None:
 
 
 def test_a_from_that_is_no_text_is_one_mistake(mistakes: Mistakes) -> None:
-    assert mistakes(CAM, "act: {action: act, from: [cam]}") == [
-        "2: stage 'act': from must be text, not a list of 1"
-    ]
+    assert len(mistakes(CAM, "act: {action: act, from: {cam: 1}}")) == 1
+
+
+def test_an_action_reads_several_stages_that_come_before_it(stages: Stages) -> None:
+    plan = stages("act: {action: act, from: [small, cam]}", CAM, "small: {transform: shrink}")
+
+    assert plan.stages["act"].reads == ("small", "cam")
+    assert [stage.consumers for stage in plan.stages.values()] == [("small", "act"), ("act",), ()]
+
+
+def test_an_output_that_reads_two_lanes_gets_one_of_its_own(stages: Stages) -> None:
+    counts = (
+        "n: {transform: count, level: 1, from: cam}",
+        "m: {transform: count, level: 1, from: cam}",
+    )
+    one_lane = stages(CAM, *counts, "out: {output: tell, from: [n, m]}")
+    other = "cam2: {source: cam}", "k: {transform: count, level: 1}"
+    two = stages(CAM, *counts, *other, "out: {output: tell, from: [n, k]}")
+
+    assert one_lane.stages["out"].cut == "none"
+    assert two.stages["out"].cut == "lane"
+    assert two.stages["out"].link is not None
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ("b: {transform: shrink, from: [cam, a]}", "only actions and outputs read several stages"),
+        ("b: {action: act, from: [a, a]}", "'b' reads 'a' twice"),
+        ("b: {action: act, from: [a, nowhere]}", "there is no stage 'nowhere' to read from"),
+        ("b: {action: act, from: []}", "'from' names no stage"),
+    ],
+)
+def test_a_list_of_stages_to_read_has_its_rules(mistakes: Mistakes, line: str, wrong: str) -> None:
+    [mistake] = mistakes(CAM, "a: {transform: shrink}", line)
+    assert wrong in mistake
 
 
 def test_a_pipeline_may_have_several_sources(stages: Stages) -> None:

@@ -20,7 +20,7 @@ from edgeapp.testing.stage import LogBook
 
 
 def chain(*stages: tuple[str, type[Any], dict[str, Any]], **changes: dict[str, Any]) -> Plan:
-    """A plan in which each stage reads the one before it, unless `changes[id]["upstream"]`."""
+    """A plan in which each stage reads the one before it, unless `changes[id]["reads"]`."""
     plans: list[StagePlan] = []
     for position, (stage_id, cls, options) in enumerate(stages):
         plugin = register(cls)
@@ -28,7 +28,7 @@ def chain(*stages: tuple[str, type[Any], dict[str, Any]], **changes: dict[str, A
             id=stage_id,
             plugin=plugin,
             options=plugin.options(**options),
-            upstream=stages[position - 1][0] if position else None,
+            reads=(stages[position - 1][0],) if position else (),
             consumers=(),
         )
         if plugin.kind == "action":
@@ -42,7 +42,7 @@ def chain(*stages: tuple[str, type[Any], dict[str, Any]], **changes: dict[str, A
         None,
         {
             plan.id: replace(
-                plan, consumers=tuple(other.id for other in plans if other.upstream == plan.id)
+                plan, consumers=tuple(other.id for other in plans if plan.id in other.reads)
             )
             for plan in plans
         },

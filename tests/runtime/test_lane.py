@@ -127,7 +127,7 @@ def test_consumers_of_one_stage_run_in_their_order_on_the_same_packet(stepped_ri
         source(*numbers(2)),
         ("first", Tap, {"into": out}),
         ("second", Tap, {"into": out}),
-        second={"upstream": "source"},
+        second={"reads": ("source",)},
     )
     assert [p.seq for p in out] == [0, 0, 1, 1]
     assert out[0] is out[1] or out[0] == out[1]
@@ -170,7 +170,7 @@ def test_two_stepped_runs_are_the_same(tmp_path: Any) -> None:
             ("thrice", Thrice, {}),
             ("say", Say, {}),
             ("end", Tap, {"into": out}),
-            end={"upstream": "thrice"},
+            end={"reads": ("thrice",)},
         )
         runs.append((out, rig.uplink.messages))
     assert runs[0] == runs[1]

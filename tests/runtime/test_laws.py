@@ -122,7 +122,7 @@ def built(shape: Shape) -> tuple[Plan, dict[str, list[Packet[Any]]]]:
     ends: dict[str, list[Packet[Any]]] = {}
     for position, (upstream, kind, moods, link) in enumerate(shape.stages):
         name = f"{kind}{position}"
-        changes[name] = {"upstream": readable[upstream % len(readable)]}
+        changes[name] = {"reads": (readable[upstream % len(readable)],)}
         if kind == "act":
             changes[name] |= {"cut": "hands", "link": link or LinkSettings(4, "drop_newest")}
             kept = Kept()
@@ -157,7 +157,7 @@ def losses_before(end: str, status: PipelineStatus) -> int:
     stage: StageStatus | None = stages[end]
     while stage is not None:
         lost += sum(stage.dropped.values())
-        stage = stages.get(stage.upstream or "")
+        stage = stages.get(stage.reads[0]) if stage.reads else None
     return lost
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -60,11 +61,62 @@ def test_actions_of_a_pipeline_share_one_thread_of_their_own(rig: Rig) -> None:
             source(*numbers(5)),
             ("a", Collect, {"into": seen}),
             ("b", Collect, {"into": seen}),
-            b={"upstream": "source"},
+            b={"reads": ("source",)},
         )
     )
     assert {thread for _, thread in seen} == {"test/hands"}
     assert len(seen) == 10
+
+
+@pytest.mark.parametrize("cut", ["none", "lane", "hands"])
+def test_a_sink_that_reads_two_stages_gets_the_packets_of_both(rig: Rig, cut: Any) -> None:
+    """Wherever it runs it is one stage, opened once, and every packet is accounted for."""
+    seen: list[Any] = []
+    link = None if cut == "none" else LinkSettings(500, "wait")
+    sink: Any = Collect if cut == "hands" else Tap
+    outcome, status = rig.run(
+        chain(
+            source(*numbers(100)),
+            ("even", KeepEven, {}),
+            ("sink", sink, {"into": seen}),
+            sink={"cut": cut, "link": link, "reads": ("source", "even")},
+        )
+    )
+    balanced(outcome, status, "finished")
+    packets = [kept[0] for kept in seen] if cut == "hands" else seen
+    assert sorted(p.value.value for p in packets) == sorted([*range(100), *range(0, 100, 2)])
+    assert status.stages[-1].taken == 150
+
+
+def test_a_lane_that_two_sources_feed_ends_once_both_have(rig: Rig) -> None:
+    seen: list[Any] = []
+    outcome, status = rig.run(
+        chain(
+            source(*numbers(50)),
+            ("other", Scripted, {"script": Script(*numbers(70)), "rate_hz": 1000.0}),
+            ("tap", Tap, {"into": seen}),
+            other={"reads": ()},
+            tap={"cut": "lane", "link": LinkSettings(4, "wait"), "reads": ("source", "other")},
+        )
+    )
+    balanced(outcome, status, "finished")
+    assert Counter(packet.origin for packet in seen) == {"source": 50, "other": 70}
+
+
+def test_a_sink_lets_go_what_is_older_than_its_deadline(rig: Rig) -> None:
+    """A robot must not act on where something was a while ago."""
+    seen: list[Any] = []
+    outcome, status = rig.run(
+        chain(
+            source(*numbers(20)),
+            ("slow", Slow, {}),
+            ("tap", Tap, {"into": seen}),
+            tap={"deadline_ms": 1e-3},
+        )
+    )
+    balanced(outcome, status, "finished")
+    assert seen == []
+    assert status.stages[-1].dropped == {"late": 20}
 
 
 def test_a_live_source_hands_over_to_a_lane_thread(rig: Rig) -> None:
