@@ -13,7 +13,7 @@ from edgeapp.core.dial import LEASE_S, Dial, Setting
 from edgeapp.core.plugin import Plugin
 from edgeapp.errors import Unavailable
 from edgeapp.models.model import ModelStage
-from edgeapp.models.session import LINGER_S, Pool, Session
+from edgeapp.models.session import LINGER_S, Look, Pool, Session
 from edgeapp.plan.graph import StagePlan, VariantPlan
 from edgeapp.testing.stage import LogBook
 
@@ -59,10 +59,10 @@ class GatedPool(Pool):
         self.gates: dict[str, threading.Event] = {}
 
     @contextmanager
-    def lease(self, file: Path) -> Iterator[Session]:
+    def lease(self, file: Path, *look: Look) -> Iterator[Session]:
         if gate := self.gates.get(file.name):
             assert gate.wait(60)
-        with super().lease(file) as session:
+        with super().lease(file, *look) as session:
             yield session
 
 
