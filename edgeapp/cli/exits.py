@@ -4,6 +4,8 @@ OK = 0
 FAILED = 1
 """A pipeline ended failed."""
 USAGE = 2
+BAD_DATA = 65
+"""A file is damaged, or not what it should be."""
 NO_INPUT = 66
 """A file that the command line names is not there."""
 UNAVAILABLE = 69

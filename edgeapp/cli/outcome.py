@@ -66,6 +66,23 @@ COMMANDS = {
         "tap --port 1883 --count 10",
         "[TOPIC]",
     ),
+    "record": _Command(
+        "edgeapp.cli.record:record",
+        "Run a pipeline, and keep what its sources give in a file.\n\n"
+        "The file holds all that `replay` needs but the models, whose hashes it knows. Regions "
+        "that a `mask` hides are blacked out in it. Exit codes as of `run`; 69 if the recording "
+        "cannot be written.",
+        f"record {_INSPECTION} --out belt.edgerec --for 30s",
+        "FILE",
+    ),
+    "replay": _Command(
+        "edgeapp.cli.replay:replay",
+        "Print what a pipeline says of a recording, one message a line.\n\n"
+        "Nothing is sent, written or switched. The same recording gives the same bytes. Exit code "
+        "1 if the models are others than those of the recording, 65 if it is damaged.",
+        "replay belt.edgerec",
+        "RECORDING",
+    ),
     "bench": _Command(
         "edgeapp.cli.bench:bench",
         "Run a pipeline as fast as its source can, and say what each stage costs.\n\n"

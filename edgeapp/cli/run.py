@@ -4,7 +4,8 @@ import gc
 import os
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     from edgeapp.core.context import Log
     from edgeapp.plan.graph import Plan
     from edgeapp.runtime.app import App
+    from edgeapp.runtime.kit import Kit
     from edgeapp.runtime.pipeline import Outcome
+
+    Around = Callable[[tuple[Plan, ...], Kit], AbstractContextManager[App]]
 
 Level = Literal["debug", "info", "warning", "error"]
 _STOPS = (signal.SIGTERM, signal.SIGINT)
@@ -52,7 +56,7 @@ def run(
     chosen = existing(files)
     for_s = None if for_ is None else seconds(for_)
     try:
-        return _run_files(
+        return run_files(
             chosen,
             sets,
             device,
@@ -66,7 +70,7 @@ def run(
         return exits.OK
 
 
-def _run_files(
+def run_files(
     files: list[Path],
     sets: tuple[str, ...],
     device: Path | None,
@@ -76,7 +80,12 @@ def _run_files(
     plain: bool,
     log_level: Level,
     log_format: Literal["text", "json"] | None,
+    around: "Around | None" = None,
 ) -> int:
+    """Run pipelines and say how it went; returns the exit code.
+
+    `around` makes the application, and is left once it has ended and was summed up.
+    """
     one_thread_each()
     from edgeapp.config.device import read_device
     from edgeapp.core.clock import MonotonicClock
@@ -90,10 +99,11 @@ def _run_files(
 
     clock = MonotonicClock()
     with link_up(config, plans, log=log, clock=clock) as link:
-        app = _application(plans, link, config.data_dir, log=log, clock=clock)
-        watch = _watch(link, for_s=for_s, json=json, plain=plain)
-        outcomes = _run(app, link, watch, for_s)
-        _summary(app, outcomes, link, json=json, silent=watch.nobody_reads)
+        kit = _kit(plans, link, config.data_dir, log=log, clock=clock)
+        with (around or _alone)(plans, kit) as app:
+            watch = _watch(link, for_s=for_s, json=json, plain=plain)
+            outcomes = _run(app, link, watch, for_s)
+            _summary(app, outcomes, link, json=json, silent=watch.nobody_reads)
     return _code(outcomes, watch)
 
 
@@ -103,10 +113,16 @@ def one_thread_each() -> None:
         os.environ.setdefault(pool, "1")
 
 
-def _application(
-    plans: "tuple[Plan, ...]", link: "LinkUp", data_dir: Path, *, log: "Log", clock: "Clock"
-) -> "App":
+@contextmanager
+def _alone(plans: "tuple[Plan, ...]", kit: "Kit") -> "Iterator[App]":
     from edgeapp.runtime.app import App
+
+    yield App(plans, kit)
+
+
+def _kit(
+    plans: "tuple[Plan, ...]", link: "LinkUp", data_dir: Path, *, log: "Log", clock: "Clock"
+) -> "Kit":
     from edgeapp.runtime.kit import Kit
 
     pool = None
@@ -114,7 +130,7 @@ def _application(
         from edgeapp.models.session import Pool  # onnxruntime is loaded only where it is used
 
         pool = Pool(clock)
-    return App(plans, Kit(clock, link.uplink, pool, log, data_dir))
+    return Kit(clock, link.uplink, pool, log, data_dir)
 
 
 def _watch(link: "LinkUp", *, for_s: float | None, json: bool, plain: bool) -> "Watch":

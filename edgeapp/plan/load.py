@@ -7,7 +7,7 @@ from edgeapp.config.device import DeviceConfig
 from edgeapp.config.pipeline import PipelineSpec, read_pipeline
 from edgeapp.config.sets import Change, parse_sets
 from edgeapp.document.reader import read_file
-from edgeapp.document.tree import shortened
+from edgeapp.document.tree import Node, shortened
 from edgeapp.document.words import did_you_mean
 from edgeapp.errors import Complaint, ConfigError
 from edgeapp.plan.check import Check
@@ -54,6 +54,31 @@ def load(
     if found:
         raise ConfigError(found)
     return tuple(plan for plan in plans if plan)
+
+
+def load_root(
+    root: Node,
+    file: Path,
+    *,
+    sets: Sequence[str],
+    device: DeviceConfig,
+    registry: Registry,
+) -> Plan:
+    """Check one pipeline that is read already, as `load` does. Relative paths start beside `file`.
+
+    Raises:
+        ConfigError: something is wrong; every mistake.
+    """
+    found: list[Complaint] = []
+    changes = parse_sets(sets, found)
+    spec = read_pipeline(root, str(file), changes, found)
+    plan = None
+    if spec:
+        plan = Check(file, spec, device, registry, Models(device.data_dir), found).plan()
+    found.extend(_lost_changes(changes, [spec]))
+    if found or plan is None:
+        raise ConfigError(sorted(dict.fromkeys(found), key=_position))
+    return plan
 
 
 def _read(file: Path, changes: Sequence[Change], found: list[Complaint]) -> PipelineSpec | None:
