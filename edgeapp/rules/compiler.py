@@ -1,0 +1,472 @@
+"""From a rule's tree to checked types, and to closures that answer it.
+
+The answer is True, False, or None where the packet does not say: a field that it does not have, a
+number that is none, a division by zero. As in SQL, `None and False` is False, `None or True` is
+True, `not None` is None; so a packet matches only when what it says makes the rule true.
+
+Closures are all there is: no text becomes Python code, here or anywhere else.
+"""
+
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from math import isfinite, nan
+from typing import Any, TypeAlias, assert_never
+
+from edgeapp.document.words import did_you_mean
+from edgeapp.rules.fields import Kind, Read, RuleField, Scope, number
+from edgeapp.rules.syntax import (
+    FUNCTIONS,
+    Among,
+    Arithmetic,
+    Call,
+    Comparison,
+    Constant,
+    Joined,
+    Name,
+    Negative,
+    Not,
+    RuleError,
+    Tree,
+)
+
+Test: TypeAlias = Callable[[Any], bool | None]
+
+_WORDS: Mapping[Kind, str] = {
+    "number": "a number",
+    "text": "a text",
+    "truth": "true or false",
+    "any": "a fact",
+}
+_ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+_ARITHMETIC: Mapping[str, Callable[[float, float], float]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "%": operator.mod,
+}
+
+
+def named(tree: Tree) -> Iterator[Name | Call]:
+    """Every field and every `count(...)` of a rule, in its order."""
+    match tree:
+        case Name():
+            yield tree
+        case Call():
+            if tree.function == "count":
+                yield tree
+            else:
+                for argument in tree.arguments:
+                    yield from named(argument)
+        case Negative() | Not() | Among():
+            yield from named(tree.of)
+        case Arithmetic() | Comparison():
+            yield from named(tree.left)
+            yield from named(tree.right)
+        case Joined():
+            for part in tree.parts:
+                yield from named(part)
+        case Constant():
+            pass
+        case _:
+            assert_never(tree)
+
+
+def name_of(said: Name | Call) -> tuple[str, str | None]:
+    """The field that a name or a `count(...)` reads, and the key."""
+    if isinstance(said, Name):
+        return said.name, said.key
+    label = said.arguments[0]
+    assert isinstance(label, Constant)  # so `check` has seen to it
+    return said.function, str(label.value)
+
+
+# -- types --------------------------------------------------------------------------------------
+
+
+def check(tree: Tree, scope: Scope) -> None:
+    """Check names and types.
+
+    Raises:
+        RuleError: a name is unknown, a type is wrong, or something is divided by zero.
+    """
+    _Types(scope).want(tree, "truth")
+
+
+class _Types:
+    """What each part of a rule is."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._fields: dict[str, RuleField] = {}
+        for table in scope.tables.values():
+            for name, field in table.items():
+                self._fields.setdefault(name, field)
+
+    def want(self, tree: Tree, kind: Kind) -> None:
+        found = self._kind(tree)
+        if found in {kind, "any"}:
+            return
+        what = f"'{tree.name}'" if isinstance(tree, Name) else "this"
+        problem = f"{what} is {_WORDS[found]}, where {_WORDS[kind]} is wanted"
+        remedy = "compare it, as in score > 0.5" if kind == "truth" and found == "number" else ""
+        if kind == "truth" and found == "text":
+            remedy = 'compare it, as in label == "person"'
+        raise RuleError(problem, tree.at, tree.width, remedy)
+
+    def _kind(self, tree: Tree) -> Kind:
+        match tree:
+            case Constant():
+                return _kind_of(tree)
+            case Name():
+                return self._name(tree)
+            case Call():
+                self._call(tree)
+                return "number"
+            case Negative():
+                self.want(tree.of, "number")
+                return "number"
+            case Arithmetic():
+                self._arithmetic(tree)
+                return "number"
+        self._truth(tree)
+        return "truth"
+
+    def _truth(self, tree: Comparison | Among | Not | Joined) -> None:
+        match tree:
+            case Comparison():
+                self._comparison(tree)
+            case Among():
+                self._among(tree)
+            case Not():
+                self.want(tree.of, "truth")
+            case Joined():
+                for part in tree.parts:
+                    self.want(part, "truth")
+            case _:
+                assert_never(tree)
+
+    def _name(self, tree: Name) -> Kind:
+        field = self._fields.get(tree.name)
+        if field is None:
+            remedy = did_you_mean(tree.name, sorted(self._fields), heading="Fields")
+            if tree.name in FUNCTIONS:
+                remedy = f"'{tree.name}' is a function: write {tree.name}(...)"
+            problem = f"{self._scope.noun} has no field '{tree.name}'"
+            raise RuleError(problem, tree.at, tree.width, remedy)
+        if tree.key is None and field.at is not None:
+            remedy = f'write {tree.name}["..."]'
+            raise RuleError(f"'{tree.name}' needs a key", tree.at, tree.width, remedy)
+        if tree.key is not None and field.at is None:
+            remedy = f"write {tree.name}"
+            raise RuleError(f"'{tree.name}' has no keys", tree.at, tree.width, remedy)
+        return field.kind
+
+    def _call(self, tree: Call) -> None:
+        several = len(tree.arguments)
+        if tree.function == "count":
+            field = self._fields.get("count")
+            if field is None or field.of is None:
+                problem = f"{self._scope.noun} has no count"
+                raise RuleError(problem, tree.at, tree.width)
+            label = tree.arguments[0]
+            if several != 1 or not isinstance(label, Constant) or _kind_of(label) != "text":
+                remedy = 'such as count("person")'
+                raise RuleError("count() takes one text", tree.at, tree.width, remedy)
+            return
+        if (several == 1) != (tree.function == "abs"):
+            wanted = "one number" if tree.function == "abs" else "several numbers"
+            raise RuleError(f"{tree.function}() takes {wanted}", tree.at, tree.width)
+        for argument in tree.arguments:
+            self.want(argument, "number")
+
+    def _arithmetic(self, tree: Arithmetic) -> None:
+        self.want(tree.left, "number")
+        self.want(tree.right, "number")
+        if tree.sign in {"/", "%"} and constant_of(tree.right) == 0:
+            raise RuleError("this divides by zero", tree.at, tree.width)
+        value = constant_of(tree)
+        if value is not None and not isfinite(value):
+            raise RuleError("this is too large", tree.at, tree.width)
+
+    def _comparison(self, tree: Comparison) -> None:
+        if tree.sign not in {"==", "!="}:
+            self.want(tree.left, "number")
+            self.want(tree.right, "number")
+            return
+        left, right = self._kind(tree.left), self._kind(tree.right)
+        if left == right == "any":
+            problem = "two facts cannot be compared with each other"
+            raise RuleError(problem, tree.at, tree.width, "compare each with a number or a text")
+        if left != right and "any" not in {left, right}:
+            problem = f"{_WORDS[left]} is compared with {_WORDS[right]}, which is never equal"
+            raise RuleError(problem, tree.at, tree.width)
+
+    def _among(self, tree: Among) -> None:
+        kind = _kind_of(tree.choices[0])
+        for choice in tree.choices[1:]:
+            self.want(choice, kind)
+        self.want(tree.of, kind)
+
+
+def _kind_of(constant: Constant) -> Kind:
+    if isinstance(constant.value, bool):
+        return "truth"
+    return "text" if isinstance(constant.value, str) else "number"
+
+
+def constant_of(tree: Tree) -> float | None:
+    """The number that a part of a rule always is; None where a packet decides."""
+    if isinstance(tree, Constant):
+        return number(tree.value)
+    if isinstance(tree, Negative):
+        value = constant_of(tree.of)
+        return None if value is None else -value
+    if isinstance(tree, Arithmetic):
+        left, right = constant_of(tree.left), constant_of(tree.right)
+        if left is not None and right is not None:
+            return _calculate(_ARITHMETIC[tree.sign], left, right)
+    return None
+
+
+def _text_of(tree: Tree) -> str | bool | None:
+    return tree.value if isinstance(tree, Constant) and not isinstance(tree.value, float) else None
+
+
+# -- closures -----------------------------------------------------------------------------------
+
+
+def compiled(tree: Tree, fields: Mapping[str, RuleField]) -> Test:
+    """What answers a checked rule; `fields` are those of the payload that it is asked about.
+
+    What it returns never raises, and gives True, False or None.
+    """
+    return _Compiler(fields).truth(tree)
+
+
+class _Compiler:
+    """Makes the parts of a rule callable, each as the kind that is wanted of it."""
+
+    def __init__(self, fields: Mapping[str, RuleField]) -> None:
+        self._fields = fields
+
+    def kind(self, tree: Tree) -> Kind:
+        """What a part is; of a checked tree. A field that this payload lacks is "any"."""
+        match tree:
+            case Constant():
+                return _kind_of(tree)
+            case Name():
+                field = self._fields.get(tree.name)
+                return "any" if field is None else field.kind
+            case Call() | Negative() | Arithmetic():
+                return "number"
+            case _:
+                return "truth"
+
+    def truth(self, tree: Tree) -> Test:
+        match tree:
+            case Constant():
+                return _always(tree.value)
+            case Name():
+                return self._name(tree, "truth")
+            case Comparison():
+                return self._comparison(tree)
+            case Among():
+                return self._among(tree)
+            case Not():
+                return _negation(self.truth(tree.of))
+            case Joined():
+                parts = tuple(self.truth(part) for part in tree.parts)
+                return _all(parts) if tree.word == "and" else _any(parts)
+        raise AssertionError("the tree was checked")
+
+    def number(self, tree: Tree) -> Read:
+        constant = constant_of(tree)
+        if constant is not None:
+            return _always(constant)
+        match tree:
+            case Name():
+                return self._name(tree, "number")
+            case Call():
+                return self._call(tree)
+            case Negative():
+                return _sign(self.number(tree.of))
+            case Arithmetic():
+                left, right = self.number(tree.left), self.number(tree.right)
+                return _arithmetic(_ARITHMETIC[tree.sign], left, right)
+        raise AssertionError("the tree was checked")
+
+    def _as(self, kind: Kind, tree: Tree) -> Read:
+        if kind == "number":
+            return self.number(tree)
+        if kind == "truth":
+            return self.truth(tree)
+        if isinstance(tree, Name):
+            return self._name(tree, "text")
+        assert isinstance(tree, Constant)
+        return _always(tree.value)
+
+    def _name(self, tree: Name, wanted: Kind) -> Read:
+        field = self._fields.get(tree.name)
+        if field is None:
+            return _always(nan if wanted == "number" else None)
+        read = field.read
+        if tree.key is not None and field.at is not None:
+            read = field.at(tree.key)
+        assert read is not None
+        return read if field.kind != "any" else _fact(read, wanted)
+
+    def _call(self, tree: Call) -> Read:
+        if tree.function == "count":
+            name, label = name_of(tree)
+            field = self._fields.get(name)
+            if field is None or field.of is None or label is None:
+                return _always(nan)
+            return field.of(label)
+        arguments = tuple(self.number(argument) for argument in tree.arguments)
+        if tree.function == "abs":
+            return _absolute(arguments[0])
+        return _extreme(min if tree.function == "min" else max, arguments)
+
+    def _comparison(self, tree: Comparison) -> Test:
+        compare = _ORDER[tree.sign]
+        kinds = {self.kind(tree.left), self.kind(tree.right)} - {"any"}
+        kind = kinds.pop() if kinds else "number"  # of unlike kinds is none: it was checked
+        left = self._as(kind, tree.left)
+        constant = constant_of(tree.right) if kind == "number" else _text_of(tree.right)
+        if constant is None:
+            right = self._as(kind, tree.right)
+            return (_ordered if kind == "number" else _same)(compare, left, right)
+        return (_against if kind == "number" else _same_as)(compare, left, constant)
+
+    def _among(self, tree: Among) -> Test:
+        choices = frozenset(choice.value for choice in tree.choices)
+        kind = _kind_of(tree.choices[0])
+        return _within(self._as(kind, tree.of), choices)
+
+
+def _always(value: Any) -> Read:
+    return lambda _at: value
+
+
+def _fact(read: Read, wanted: Kind) -> Read:
+    """A fact, where it is of the kind that is wanted."""
+    if wanted == "number":
+        return lambda at: number(read(at))
+    kind = str if wanted == "text" else bool
+
+    def fact(at: Any) -> Any:
+        value = read(at)
+        return value if isinstance(value, kind) else None
+
+    return fact
+
+
+def _against(compare: Callable[[Any, Any], bool], read: Read, constant: object) -> Test:
+    def test(at: Any) -> bool | None:
+        value = read(at)
+        return compare(value, constant) if value == value else None  # noqa: PLR0124 - is it a number
+
+    return test
+
+
+def _ordered(compare: Callable[[Any, Any], bool], left: Read, right: Read) -> Test:
+    def test(at: Any) -> bool | None:
+        one, two = left(at), right(at)
+        return compare(one, two) if one == one and two == two else None  # noqa: PLR0124 - numbers?
+
+    return test
+
+
+def _same(compare: Callable[[Any, Any], bool], left: Read, right: Read) -> Test:
+    def test(at: Any) -> bool | None:
+        one, two = left(at), right(at)
+        return None if one is None or two is None else compare(one, two)
+
+    return test
+
+
+def _same_as(compare: Callable[[Any, Any], bool], read: Read, constant: object) -> Test:
+    def test(at: Any) -> bool | None:
+        value = read(at)
+        return None if value is None else compare(value, constant)
+
+    return test
+
+
+def _within(read: Read, choices: frozenset[Any]) -> Test:
+    def test(at: Any) -> bool | None:
+        value = read(at)
+        return None if value is None or value != value else value in choices  # noqa: PLR0124 - NaN
+
+    return test
+
+
+def _negation(of: Test) -> Test:
+    def test(at: Any) -> bool | None:
+        said = of(at)
+        return None if said is None else not said
+
+    return test
+
+
+def _all(parts: tuple[Test, ...]) -> Test:
+    def test(at: Any) -> bool | None:
+        verdict: bool | None = True
+        for part in parts:
+            said = part(at)
+            if said is None:
+                verdict = None
+            elif not said:
+                return False
+        return verdict
+
+    return test
+
+
+def _any(parts: tuple[Test, ...]) -> Test:
+    def test(at: Any) -> bool | None:
+        verdict: bool | None = False
+        for part in parts:
+            said = part(at)
+            if said:
+                return True
+            if said is None:
+                verdict = None
+        return verdict
+
+    return test
+
+
+def _calculate(operate: Callable[[float, float], float], left: float, right: float) -> float:
+    try:
+        return operate(left, right)
+    except ZeroDivisionError:
+        return nan
+
+
+def _arithmetic(operate: Callable[[float, float], float], left: Read, right: Read) -> Read:
+    return lambda at: _calculate(operate, left(at), right(at))
+
+
+def _sign(of: Read) -> Read:
+    return lambda at: -of(at)
+
+
+def _absolute(of: Read) -> Read:
+    return lambda at: abs(of(at))
+
+
+def _extreme(pick: Callable[[list[float]], float], reads: tuple[Read, ...]) -> Read:
+    def extreme(at: Any) -> float:
+        values = [read(at) for read in reads]
+        return pick(values) if all(value == value for value in values) else nan  # noqa: PLR0124
+
+    return extreme
