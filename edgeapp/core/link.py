@@ -6,11 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from edgeapp.core.packet import Packet
+from edgeapp.core.packet import Packet, ends_event
 
 WhenFull = Literal["wait", "drop_oldest", "drop_newest"]
 
 AnyPacket = Packet[Any]
+
+_MOST_ENDS = 4
+"""How many times its depth a link may hold, where what does not fit ends events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,6 @@ class Link:
         self.closed = False
         self._packets: deque[AnyPacket] = deque()
         self._changed = changed
-        self._lost_ahead = 0  # lost before the packet that is next to be taken
         self._lost_behind = 0  # lost after the packet that was put last
         self._peak = 0
         self._put = 0
@@ -105,18 +107,38 @@ class Link:
             if self.closed:
                 self._dropped += 1
                 return
-            if len(self._packets) >= self.settings.depth:
-                self._dropped += 1
-                if self.settings.when_full == "drop_newest":
-                    self._lost_behind += 1 + packet.lost
-                    return
-                self._lost_ahead += 1 + self._packets.popleft().lost
+            if len(self._packets) >= self.settings.depth and not self._made_room(packet):
+                return
             if self._lost_behind:
                 packet = packet._replace(lost=packet.lost + self._lost_behind)
                 self._lost_behind = 0
             self._packets.append(packet)
             self._peak = max(self._peak, len(self._packets))
             self._changed.notify_all()
+
+    def _made_room(self, packet: AnyPacket) -> bool:
+        """Let one packet go, whose loss the next one tells; False if it is `packet` itself.
+
+        What ends an event goes last: somebody waits for it, such as a lamp to be put out.
+        """
+        packets = self._packets
+        if self.settings.when_full == "drop_oldest":
+            for position, oldest in enumerate(packets):
+                if not ends_event(oldest):
+                    del packets[position]
+                    self._dropped += 1
+                    lost = 1 + oldest.lost
+                    if position < len(packets):
+                        after = packets[position]
+                        packets[position] = after._replace(lost=after.lost + lost)
+                    else:
+                        self._lost_behind += lost
+                    return True
+        if ends_event(packet) and len(packets) < _MOST_ENDS * self.settings.depth:
+            return True
+        self._dropped += 1
+        self._lost_behind += 1 + packet.lost
+        return False
 
     def take_locked(self, limit: int) -> list[AnyPacket]:
         """Up to `limit` packets, oldest first. For the inbox, which holds the lock."""
@@ -126,9 +148,6 @@ class Link:
             packets.clear()
         else:
             taken = [packets.popleft() for _ in range(limit)]
-        if self._lost_ahead:
-            taken[0] = taken[0]._replace(lost=taken[0].lost + self._lost_ahead)
-            self._lost_ahead = 0
         self._received += len(taken)
         if self.settings.when_full == "wait":
             self._changed.notify_all()

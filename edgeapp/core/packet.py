@@ -55,6 +55,11 @@ class Packet(NamedTuple, Generic[T]):
         return Key(self.origin, self.epoch, self.seq, self.part)
 
 
+def ends_event(packet: Packet[Any]) -> bool:
+    """Whether somebody waits for this packet: it ends what an earlier one began."""
+    return getattr(packet.value, "phase", None) == "end"
+
+
 class At(NamedTuple, Generic[T]):
     """A transform's result with a stream time of its own, such as a window's end."""
 

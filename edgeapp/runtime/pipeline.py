@@ -21,9 +21,8 @@ from edgeapp.runtime.inlet import Inlet
 from edgeapp.runtime.kit import FaultBudget, Kit, Life
 from edgeapp.runtime.lane import Lane, Lanes, Node, Outlet
 from edgeapp.runtime.model_slot import Gate, ModelSlot
-from edgeapp.runtime.sink_slots import ActionSlot, OutputSlot
 from edgeapp.runtime.slot import Slot
-from edgeapp.runtime.transform_slot import TransformSlot
+from edgeapp.runtime.slots import slot_class
 
 BURST = 64
 """The most packets that a lane takes from a link at once."""
@@ -231,8 +230,7 @@ class Pipeline:
                 dial=self.dials[stage.id],
                 may_drop=self._may_drop(stage),
             )
-        make = {"transform": TransformSlot, "action": ActionSlot, "output": OutputSlot}[kind]
-        return make(stage, name, kit, life, meters)
+        return slot_class(stage.plugin)(stage, name, kit, life, meters)
 
     def _may_drop(self, stage: StagePlan) -> bool:
         """Whether the link that feeds this stage's lane lets packets go."""

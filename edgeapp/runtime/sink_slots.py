@@ -10,18 +10,27 @@ from edgeapp.core.link import AnyPacket
 from edgeapp.core.meters import LATE, StageMeters
 from edgeapp.errors import BadPacket
 from edgeapp.plan.graph import StagePlan
+from edgeapp.rules.rule import Matcher
 from edgeapp.runtime.kit import Kit, Life
 from edgeapp.runtime.slot import Slot
 
 
 class SinkSlot(Slot):
-    """What actions and outputs have in common: they take nothing that is too old."""
+    """What actions and outputs have in common: they take what `when` says, and nothing too old."""
 
     def __init__(
         self, plan: StagePlan, pipeline: str, kit: Kit, life: Life, meters: StageMeters
     ) -> None:
         super().__init__(plan, pipeline, kit, life, meters)
         self._deadline_ns = None if plan.deadline_ms is None else round(plan.deadline_ms * 1e6)
+        self._when = None if plan.when is None else Matcher(plan.when, self.log)
+
+    def _is_meant(self, packet: AnyPacket) -> bool:
+        """Whether `when` lets a packet in; one that it leaves out is answered with nothing."""
+        if self._when is None or self._when(packet):
+            return True
+        self._owed_lost += packet.lost
+        return False
 
     def _refuse_late(self, packet: AnyPacket) -> None:
         if (
@@ -40,6 +49,8 @@ class ActionSlot(SinkSlot):
             self._act = lambda packet: self._runner.run(stage.act(packet))
 
     def _one(self, packet: AnyPacket, out: list[AnyPacket]) -> None:
+        if not self._is_meant(packet):
+            return
         self._refuse_late(packet)
         packet = self._told(packet)
         self._act(packet)
@@ -66,6 +77,8 @@ class OutputSlot(SinkSlot):
     _epoch = -1
 
     def _one(self, packet: AnyPacket, out: list[AnyPacket]) -> None:
+        if not self._is_meant(packet):
+            return
         self._refuse_late(packet)
         paced = self._every_ns and not self._begins_or_ends(packet)
         if paced:

@@ -15,7 +15,8 @@ from typing import Any
 from edgeapp.core.clock import NS, ns
 from edgeapp.core.context import Context
 from edgeapp.core.link import AnyPacket
-from edgeapp.core.meters import FAULT, STOPPING, UNAVAILABLE, StageMeters
+from edgeapp.core.meters import FAILED, FAULT, STOPPING, UNAVAILABLE, StageMeters
+from edgeapp.core.packet import ends_event
 from edgeapp.errors import BadPacket, Stopping, Unavailable
 from edgeapp.plan.graph import StagePlan
 from edgeapp.runtime.kit import Kit, Life
@@ -157,7 +158,9 @@ class Slot:
         meters.taken += len(burst)
         out: list[AnyPacket] = []
         for packet in burst:
-            if life.drop_reason is not None:
+            if life.drop_reason is not None and not (
+                life.drop_reason == FAILED and ends_event(packet)
+            ):
                 self._drop(packet, life.drop_reason)
                 continue
             if self._stage is None and not self.open():

@@ -21,9 +21,8 @@ from edgeapp.plan.graph import StagePlan
 from edgeapp.plan.registry import register
 from edgeapp.runtime.inlet import Inlet
 from edgeapp.runtime.kit import FaultBudget, Kit, Life
-from edgeapp.runtime.sink_slots import ActionSlot, OutputSlot
 from edgeapp.runtime.slot import Slot
-from edgeapp.runtime.transform_slot import TransformSlot
+from edgeapp.runtime.slots import slot_class
 from edgeapp.testing.uplink import RecordingUplink
 
 
@@ -203,12 +202,7 @@ def _slot(
     every_s: float,
 ) -> tuple[Slot, RecordingUplink, LogBook]:
     plugin = register(cls)
-    kinds: dict[str, type[Slot]] = {
-        "transform": TransformSlot,
-        "action": ActionSlot,
-        "output": OutputSlot,
-    }
-    if plugin.kind not in kinds:
+    if plugin.kind not in {"transform", "action", "output"}:
         raise TypeError(f"run_stage runs transforms, actions and outputs, not a {plugin.kind}")
     kit, uplink, log = _kit(folder, clock)
     plan = StagePlan(
@@ -220,7 +214,7 @@ def _slot(
         every_s=every_s,
     )
     life = Life(FaultBudget(clock))
-    return kinds[plugin.kind](plan, "test", kit, life, StageMeters()), uplink, log
+    return slot_class(plugin)(plan, "test", kit, life, StageMeters()), uplink, log
 
 
 def _kit(folder: Path, clock: Clock) -> tuple[Kit, RecordingUplink, LogBook]:

@@ -1,0 +1,76 @@
+"""The slot of a transform that opens events: whatever its stage opens is ended, come what may."""
+
+from dataclasses import replace
+from typing import Any, get_args
+
+from edgeapp.core.answers import Event
+from edgeapp.core.link import AnyPacket
+from edgeapp.core.packet import At
+from edgeapp.core.plugin import Plugin
+from edgeapp.runtime.transform_slot import TransformSlot
+
+
+class EventSlot(TransformSlot):
+    """Ends the events that a stage forgets: when it faults, or leaves them open at the end.
+
+    So that nobody downstream waits for ever for the end of what began. The fact `cut_short` tells
+    such an end from one that the stage saw.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._unended: dict[str, Event] = {}
+        self._forgotten: dict[str, Event] = {}
+
+    def _one(self, packet: AnyPacket, out: list[AnyPacket]) -> None:
+        if self._forgotten:
+            self._end_forgotten(packet, out)
+        before = len(out)
+        super()._one(packet, out)
+        self._follow(out[before:])
+
+    def _close_quietly(self) -> None:
+        self._forgotten |= self._unended
+        self._unended = {}
+        super()._close_quietly()
+
+    def flush(self) -> list[AnyPacket]:
+        """What the stage still holds, and the end of every event that it leaves open."""
+        out = super().flush()
+        self._follow(out)
+        self._forgotten |= self._unended
+        self._unended = {}
+        packet = self._newest_in
+        if self._forgotten and packet is not None:
+            before = len(out)
+            self._end_forgotten(packet._replace(part=packet.part + 1), out)
+            self.meters.emitted += len(out) - before
+            self.last = out[-1]
+        return out
+
+    def _end_forgotten(self, packet: AnyPacket, out: list[AnyPacket]) -> None:
+        ends = [
+            At(replace(event, phase="end", facts={**event.facts, "cut_short": True}), packet.t_ns)
+            for event in self._forgotten.values()
+        ]
+        self._forgotten = {}
+        self._spread(packet._replace(lost=0), ends, out)
+
+    def _follow(self, made: list[AnyPacket]) -> None:
+        for packet in made:
+            value = packet.value
+            if not isinstance(value, Event):
+                continue
+            if value.phase == "end":
+                self._unended.pop(value.event, None)
+            else:
+                self._unended[value.event] = value
+
+
+def opens_events(plugin: Plugin) -> bool:
+    """Whether a transform makes events of something else, and does not only pass them on."""
+    return plugin.kind == "transform" and Event in _classes(plugin.gives) - _classes(plugin.takes)
+
+
+def _classes(payload: Any) -> set[Any]:
+    return set(get_args(payload)) or {payload}

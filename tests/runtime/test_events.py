@@ -1,0 +1,129 @@
+"""Whatever a stage opens is ended, whoever faults, fills up or stops."""
+
+import random
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeapp.api import Context, Event, Field, Options, Packet, Phase, Score, event_id, transform
+from edgeapp.core.link import Inbox, LinkSettings
+from edgeapp.testing import Script, Scripted
+from edgeapp.testing.stage import run_stage
+from tests.runtime.parts import Collect, Slow, Tap, numbers
+from tests.runtime.rig import Rig, chain
+
+
+class MoodyOptions(Options):
+    faults: frozenset[float] = Field(frozenset(), description="Values at which it raises.")
+    flushes: bool = Field(True, description="Whether it ends its events itself.")
+
+
+@transform("moody")
+class Moody:
+    """Opens an event at every third number, ends the oldest at every fifth, and may raise."""
+
+    def __init__(self, options: MoodyOptions, context: Context) -> None:
+        self.options = options
+        self.context = context
+        self.open: list[Event] = []
+
+    def process(self, packet: Packet[Score]) -> Iterable[Event]:
+        value = packet.value.value
+        if value in self.options.faults:
+            raise RuntimeError("moody")
+        if value % 3 == 0:
+            name = event_id(self.context.id, self.context.random)
+            self.open.append(Event("new", name, "test", "it", packet.t_ns))
+            yield self.open[-1]
+        if value % 5 == 0 and self.open:
+            yield self._end(self.open.pop(0))
+
+    def flush(self) -> Iterable[Event]:
+        return [self._end(event) for event in self.open] if self.options.flushes else []
+
+    @staticmethod
+    def _end(event: Event) -> Event:
+        return Event("end", event.event, event.kind, event.label, event.began_ns)
+
+
+def check(packets: list[Packet[Any]]) -> None:
+    """Every event begins once and ends once, in this order."""
+    opened: dict[str, str] = {}
+    for packet in packets:
+        event = packet.value
+        if event.phase == "new":
+            assert event.event not in opened
+        else:
+            assert opened[event.event] != "end"
+        opened[event.event] = event.phase
+    assert set(opened.values()) <= {"end"}
+
+
+@given(st.frozensets(st.integers(0, 60).map(float), max_size=5), st.booleans())
+def test_events_of_a_stage_that_faults_are_ended(faults: frozenset[float], flushes: bool) -> None:
+    packets = [
+        Packet(value, "s", 0, seq, 0, seq * 1000, 0, 0, 0, ())
+        for seq, value in enumerate(numbers(60))
+    ]
+    ran = run_stage(Moody, {"faults": faults, "flushes": flushes}, packets, burst=7)
+
+    check(ran.packets)
+    opened = [value for value in ran.values if value.phase == "new"]
+    assert len(opened) == len([n for n in range(0, 60, 3) if float(n) not in faults])
+    if not flushes:
+        assert any(value.facts.get("cut_short") for value in ran.values)
+    keys = [packet.key for packet in ran.packets]
+    assert keys == sorted(set(keys))
+
+
+def test_the_end_of_events_arrives_when_a_pipeline_is_taken_down(rig: Rig) -> None:
+    """The budget of faults is spent: what was open is ended all the same."""
+    seen: list[Any] = []
+    outcome, status = rig.run(
+        chain(
+            ("source", Scripted, {"script": Script(*numbers(100)), "rate_hz": 1000.0}),
+            ("moody", Moody, {"faults": frozenset(float(n) for n in range(40, 100))}),
+            ("tap", Tap, {"into": seen}),
+        )
+    )
+    assert outcome.ending == "failed"
+    assert len(seen) > 10
+    check(seen)
+    assert status.unaccounted() == []
+
+
+def test_the_end_of_an_event_gets_past_a_queue_that_is_full(rig: Rig) -> None:
+    """So that the lamp goes out, however slow the hands are."""
+    seen: list[Any] = []
+    rig.run(
+        chain(
+            ("source", Scripted, {"script": Script(*numbers(60)), "rate_hz": 1000.0}),
+            ("moody", Moody, {}),
+            ("slow", Slow, {"seconds": 0.002}),
+            ("act", Collect, {"into": seen}),
+            slow={"cut": "lane", "link": LinkSettings(4, "drop_newest")},
+            act={"reads": ("moody",), "link": LinkSettings(8, "drop_newest")},
+        )
+    )
+    began = {p.value.event for p, _ in seen if p.value.phase == "new"}
+    ended = {p.value.event for p, _ in seen if p.value.phase == "end"}
+    assert began <= ended
+
+
+@pytest.mark.parametrize("when_full", ["drop_oldest", "drop_newest"])
+def test_a_full_link_lets_ends_go_last_and_stays_bounded(when_full: Any) -> None:
+    link = Inbox().link(LinkSettings(2, when_full))
+    chance = random.Random(3)
+    for seq in range(500):
+        phase: Phase = chance.choice(["new", "update", "end"])
+        event = Event(phase, f"e{seq}", "test", "it", 0)
+        link.put(Packet(event, "s", 0, seq, 0, seq, 0, 0, 0, ()))
+    statistics = link.statistics()
+    assert statistics.waiting == 8
+    assert statistics.put == statistics.waiting + statistics.dropped == 500
+    taken = link.take_locked(100)
+    assert [packet.value.phase for packet in taken[2:]] == ["end"] * 6
+    assert sum(packet.lost for packet in taken) <= statistics.dropped
