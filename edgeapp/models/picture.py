@@ -17,6 +17,13 @@ from edgeapp.models.letterbox import Canvas
 PictureFit = Literal["letterbox", "stretch", "crop"]
 ValueRange = Literal["0..255", "0..1", "-1..1"]
 
+FIT = (
+    "How a picture of another shape than the model's input gets into it. letterbox: all of it, "
+    "undistorted, with grey borders; stretch: all of it, distorted; crop: the largest part in its "
+    "middle that has the shape."
+)
+"""What the option `fit` does, for users."""
+
 _PAD = 114
 """Grey of the borders of a letterboxed picture, as models are usually trained with."""
 _RANGES: dict[ValueRange, tuple[float, float]] = {
@@ -30,13 +37,7 @@ _RANGES: dict[ValueRange, tuple[float, float]] = {
 class PictureOptions(Options):
     """What a model wants to see."""
 
-    fit: PictureFit = Field(
-        "letterbox",
-        description="How a picture of another shape than the model's input gets into it. "
-        "letterbox: all of it, undistorted, with grey borders; stretch: all of it, distorted; "
-        "crop: the largest part in its middle that has the shape, as the classes of ImageNet are "
-        "usually told.",
-    )
+    fit: PictureFit = Field("letterbox", description=FIT)
     color: Literal["rgb", "bgr", "grey"] | None = Field(
         None,
         description="Colours that the model wants; rgb if not given, or grey where its input has "

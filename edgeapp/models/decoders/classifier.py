@@ -5,7 +5,7 @@ from math import prod
 from edgeapp.api import Context, Field, Image, Labels, Tensors, TensorSpec, TensorSpecs, model
 from edgeapp.models.decoders.activation import Activation, scores_of
 from edgeapp.models.decoders.labels import LabelNames, fitting
-from edgeapp.models.picture import PictureInput, PictureOptions, described
+from edgeapp.models.picture import FIT, PictureFit, PictureInput, PictureOptions, described
 
 
 class ClassifierOptions(PictureOptions):
@@ -16,6 +16,7 @@ class ClassifierOptions(PictureOptions):
         description="The names of the classes in the model's order: a list, or a text file with "
         "one on each line.",
     )
+    fit: PictureFit = Field("stretch", description=FIT)
     activation: Activation = Field(
         "softmax",
         description="What makes scores of the model's answers. softmax: one class is right; "
