@@ -83,6 +83,13 @@ COMMANDS = {
         "replay belt.edgerec",
         "RECORDING",
     ),
+    "test": _Command(
+        "edgeapp.cli.test:run_cases",
+        "Run recorded inputs through pipelines, and compare what they say with what is expected.\n\n"
+        "Nothing is sent, written or switched. Exit code 1 if a case fails, 66 if there is none.",
+        "test pipelines",
+        "[DIR]",
+    ),
     "bench": _Command(
         "edgeapp.cli.bench:bench",
         "Run a pipeline as fast as its source can, and say what each stage costs.\n\n"
