@@ -108,7 +108,7 @@ def _recorded(
 
     kit = replace(kit, seed=secrets.randbits(32))
     redact = masked(plan)
-    counts = {source: mask.regions for source, mask in redact.items()}
+    counts = {source: len(mask.polygons) for source, mask in redact.items()}
     try:
         header = header_of(plan, sets=sets, seed=kit.seed or 0, masked=counts)
         writer = RecordingWriter(file, header, max_bytes=max_bytes)
