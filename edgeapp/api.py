@@ -27,6 +27,7 @@ from edgeapp.core.plugin import (
     InputPath,
     Options,
     OutputPath,
+    Reads,
     Surroundings,
     action,
     model,
@@ -34,9 +35,11 @@ from edgeapp.core.plugin import (
     source,
     transform,
 )
+from edgeapp.core.sampling import Misfit, Sampling
 from edgeapp.core.secret import Secret
 from edgeapp.core.stage import Emit, Tensors, TensorSpec, TensorSpecs
 from edgeapp.errors import BadPacket, ConfigError, PluginError, Stopping, Unavailable
+from edgeapp.rules.rule import DetectionRule, Matcher, Rule
 
 __all__ = [
     "At",
@@ -48,6 +51,7 @@ __all__ = [
     "ConfigError",
     "Context",
     "Continuity",
+    "DetectionRule",
     "Detections",
     "Emit",
     "Event",
@@ -60,7 +64,9 @@ __all__ = [
     "Labels",
     "Log",
     "Mask",
+    "Matcher",
     "Message",
+    "Misfit",
     "Options",
     "OutputPath",
     "Packet",
@@ -69,6 +75,9 @@ __all__ = [
     "PluginError",
     "Pose",
     "Priority",
+    "Reads",
+    "Rule",
+    "Sampling",
     "Score",
     "Secret",
     "Signal",

@@ -15,6 +15,7 @@ from edgeapp.core.plugin import KINDS, Kind
 from edgeapp.document.tree import Entry, Node, Scalar, Table, kind_of, shortened
 from edgeapp.document.words import did_you_mean
 from edgeapp.errors import Complaint, Place
+from edgeapp.rules.rule import Rule
 
 
 class Settings(BaseModel):
@@ -81,6 +82,11 @@ class SinkSettings(StageSettings):
         description="Let packets go, as late, that are older than so many milliseconds since "
         "capture.",
     )
+    when: Rule | None = Field(
+        None,
+        description="Take only packets of which this rule is true, such as: score > 0.6. "
+        "docs/rules.md says what it can name.",
+    )
 
 
 class ActionSettings(SinkSettings):
@@ -124,7 +130,17 @@ def keys_of(kind: Kind) -> tuple[str, ...]:
 
 
 RESERVED: frozenset[str] = frozenset({*KINDS, *(key for kind in KINDS for key in keys_of(kind))})
-"""Keys of a stage that no plugin may use for its options."""
+"""Keys of stages that belong to the framework."""
+
+
+def reserved(kind: Kind) -> frozenset[str]:
+    """Keys of a stage that no plugin of a kind may use for its options.
+
+    A transform may have a rule `when`, as sinks have: it alone knows what it does with the rest.
+    """
+    return RESERVED - {"when"} if kind == "transform" else RESERVED
+
+
 VARIANT_KEYS: frozenset[str] = frozenset({"file", "name"})
 """Keys of a variant, beside the options of its decoder."""
 
@@ -152,7 +168,7 @@ class StageSpec:
     @property
     def options(self) -> Table:
         """The keys that are the plugin's."""
-        return self.table.without(RESERVED)
+        return self.table.without(reserved(self.kind))
 
     def place_of(self, key: str) -> Place:
         """Where a key stands; where the stage begins if it does not."""
@@ -290,7 +306,7 @@ def _refuse_keys_of_other_kinds(
 ) -> None:
     allowed = {*KINDS, *keys_of(kind)}
     for entry in table.entries:
-        if entry.key in RESERVED - allowed:
+        if entry.key in reserved(kind) - allowed:
             others = [f"{other} stages" for other in KINDS if entry.key in keys_of(other)]
             belongs = " and ".join(others)
             problem = f"'{entry.key}' belongs to {belongs}, and '{stage}' is none"

@@ -15,9 +15,11 @@ from pydantic_core import ErrorDetails
 
 from edgeapp.config.words import Schema, at_path, describe, schema_of
 from edgeapp.document.scalars import resolve
+from edgeapp.document.spots import place_within
 from edgeapp.document.tree import Listing, Node, Scalar, Table, plain, shortened
 from edgeapp.document.words import did_you_mean
 from edgeapp.errors import Complaint, Place
+from edgeapp.rules.syntax import RuleError
 
 Model = TypeVar("Model", bound=BaseModel)
 Steps = tuple[str | int, ...]
@@ -147,9 +149,8 @@ def _complaint(path: Steps, group: _Group, subject: Subject, schema: Schema) -> 
     label = f"{subject.label}: " if subject.label else ""
     for error in group.errors:
         if error["type"] in {"value_error", "assertion_error"}:
-            said = str(error.get("ctx", {}).get("error", error["msg"]))
-            name = f"{_name(path)}: " if path else ""
-            return Complaint(group.place, f"{label}{name}{said}")
+            before = f"{label}{_name(path)}: " if path else label
+            return _raised(error, group, before)
     at = at_path(schema, path)
     wanted = describe(at, schema)
     if group.errors[0]["loc"][-1:] == ("[key]",):
@@ -160,6 +161,23 @@ def _complaint(path: Steps, group: _Group, subject: Subject, schema: Schema) -> 
     secret = at.get("format") == "secret"
     problem = f"{label}{_name(path)} must be {wanted}{_but(group.node, secret=secret)}"
     return Complaint(group.place, problem, _remedy(group.node, at))
+
+
+def _raised(error: ErrorDetails, group: _Group, before: str) -> Complaint:
+    """What a validator said; of a rule, at the spot within it."""
+    said = error.get("ctx", {}).get("error", error["msg"])
+    if isinstance(said, RuleError):
+        return rule_complaint(said, group.node, before)
+    return Complaint(group.place, f"{before}{said}")
+
+
+def rule_complaint(error: RuleError, node: Node, before: str) -> Complaint:
+    """What is wrong with a rule, at its spot in the file; `before` goes before it."""
+    if isinstance(node, Scalar) and node.raw and node.place.line:
+        place = place_within(node, error.offset, error.width)
+        return Complaint(place, f"{before}{error.problem}", error.remedy)
+    problem = f"{before}{error.problem} (character {error.offset + 1} of the rule)"
+    return Complaint(node.place, problem, error.remedy)
 
 
 def _unknown(path: Steps, place: Place, subject: Subject, schema: Schema) -> Complaint:

@@ -113,6 +113,8 @@ def _short(limit: float) -> str:
 def _text(schema: Schema) -> str:
     if schema.get("format") == "secret":
         return "a reference to a secret, such as 'cred:name' or 'env:NAME'"
+    if schema.get("format") == "rule":
+        return "a rule, such as 'score > 0.6'"
     if "path" in schema.get("format", ""):
         return "a path"
     if "pattern" in schema:

@@ -105,7 +105,7 @@ def read(data: bytes, file: str) -> Node:
     if len(data) > MAX_BYTES:
         raise _whole(file, f"it is larger than {MAX_BYTES // 1024} KiB, too large for a config")
     text = _decode(data, file)
-    builder = _Builder(file, LINE_BREAK.split(text))
+    builder = _Builder(file, text)
     try:
         for event in _Events(text):
             builder.take(event)
@@ -146,12 +146,13 @@ class _Frame:
 class _Builder:
     """Takes parser events, one by one, and holds the tree and the complaints in the end."""
 
-    def __init__(self, file: str, lines: list[str]) -> None:
+    def __init__(self, file: str, text: str) -> None:
         self.complaints: list[Complaint] = []
         self.root: Node | None = None
         self.reached: _Mark | None = None
         self._file = file
-        self._lines = lines
+        self._text = text
+        self._lines = LINE_BREAK.split(text)
         self._open: list[_Frame] = []
         self._nodes = 0
         self._documents = 0
@@ -236,7 +237,9 @@ class _Builder:
                 Complaint(place, f"this text holds the control character U+{ord(match[0]):04X}")
             )
             text = ""
-        return Scalar(resolve(text) if event.style is None else text, text, place)
+        start, end = event.start_mark, event.end_mark
+        raw = self._text[start.index : end.index] if start and end else ""
+        return Scalar(resolve(text) if event.style is None else text, text, place, raw)
 
     def _put(self, node: Node) -> None:
         if not self._open:

@@ -19,6 +19,11 @@ _EXPLANATIONS: tuple[tuple[str, str, str], ...] = (
         "write 'key: value', with a space after the ':'",
     ),
     (
+        "expected <block end>, but found '<scalar>'",
+        "this does not belong to what stands before it",
+        "put the whole value into quotes, and check the indentation",
+    ),
+    (
         "expected <block end>",
         "this does not line up with the lines above",
         "keys of one group start in the same column",
@@ -26,7 +31,7 @@ _EXPLANATIONS: tuple[tuple[str, str, str], ...] = (
     (
         "expected ',' or '}'",
         "a ',' or the closing '}' is missing",
-        "close what '{' opened",
+        "close what '{' opened, or put the whole value in quotes",
     ),
     (
         "expected ',' or ']'",
@@ -37,6 +42,16 @@ _EXPLANATIONS: tuple[tuple[str, str, str], ...] = (
         "found unexpected end of stream",
         "the file ends inside a quoted text",
         "close the quotes",
+    ),
+    (
+        "expected ' ', but found",
+        "tags ('!...') are not used in configs",
+        "put text that starts with '!' in quotes",
+    ),
+    (
+        "expected a comment or a line break",
+        "after '>' or '|' text begins on the next line",
+        "put text that starts with '>' or '|' in quotes",
     ),
     (
         "that cannot start any token",

@@ -15,6 +15,8 @@ class Scalar:
     text: str
     """As written, without its quotes."""
     place: Place
+    raw: str = ""
+    """As it stands in the file, quotes and all; empty where no file holds it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ from edgeapp.core.plugin import Options, Plugin, Surroundings
 from edgeapp.document.tree import shortened
 from edgeapp.document.words import did_you_mean
 from edgeapp.errors import Complaint, PluginError
+from edgeapp.plan.demands import check_demands
+from edgeapp.plan.demands import check_demands
 from edgeapp.plan.discover import Registry
 from edgeapp.plan.fitting import fit
 from edgeapp.plan.graph import Cut, Plan, StagePlan, VariantPlan
@@ -57,6 +59,8 @@ class Check:
                 )
                 if stage:
                     stages[id_] = stage
+                    check_demands(spec.stages[id_], stage, gives, self.registry, self.found)
+                    check_demands(spec.stages[id_], stage, gives, self.registry, self.found)
         return None if self.found else Plan(spec.name, spec.about, self.file, stages)
 
     def _plugin(self, stage: StageSpec) -> Plugin | None:
@@ -139,6 +143,8 @@ class Check:
             timeout_s=settings.timeout_s if isinstance(settings, ActionSettings) else 10.0,
             priority=settings.priority if isinstance(settings, OutputSettings) else "normal",
             every_s=settings.every_s if isinstance(settings, OutputSettings) else 0.0,
+            when=settings.when if isinstance(settings, SinkSettings) else None,
+            when=settings.when if isinstance(settings, SinkSettings) else None,
             gate_for=gate.get(spec.id),
         )
 

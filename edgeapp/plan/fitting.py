@@ -43,14 +43,16 @@ def fit(
                 f"{plugin.kind} '{plugin.name}' reads {name_of(plugin.takes)}, "
                 f"but '{read}' gives {name_of(gives[read])}"
             )
-            remedy = _remedy(gives[read], plugin.takes, read, registry)
+            remedy = remedy_for(gives[read], plugin.takes, read, registry)
             found.append(Complaint(spec.stages[id_].plugin_place, problem, remedy))
         if not wrong and plugin.gives is not None:
             gives[id_] = after(plugin.takes, plugin.gives, gives[reads[0]])
     return gives
 
 
-def _remedy(incoming: Any, takes: Any, read: str, registry: Registry) -> str:
+def remedy_for(incoming: Any, takes: Any, read: str, registry: Registry) -> str:
+    """What to do about a stage that cannot take what the stage `read` gives."""
+    """What to do about a stage that cannot take what the stage `read` gives."""
     between = _between(incoming, takes, registry)
     if between:
         steps = ", then ".join(f"'{plugin.kind}: {plugin.name}'" for plugin in between)

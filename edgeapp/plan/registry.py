@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from edgeapp.config.pipeline import RESERVED, VARIANT_KEYS
+from edgeapp.config.pipeline import VARIANT_KEYS, reserved
 from edgeapp.core.message import Message
 from edgeapp.core.packet import Packet
 from edgeapp.core.plugin import MARK, Kind, Mark, Options, Plugin
@@ -130,7 +130,9 @@ class _Registration:
             problem = f"__init__(): '{argument}' must be annotated with a subclass of Options"
             raise self._fault(problem, method)
         self._argument("__init__", 1, "Context")
-        taken_words = RESERVED | VARIANT_KEYS if self.mark.kind == "model" else RESERVED
+        taken_words = reserved(self.mark.kind)
+        if self.mark.kind == "model":
+            taken_words |= VARIANT_KEYS
         for name, field in options.model_fields.items():
             for word in {name, field.alias or name} & taken_words:
                 problem = f"the option '{word}' must be renamed: the word is the framework's own"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from math import isfinite, nan
 from typing import Any, TypeAlias, assert_never
 
-from edgeapp.document.words import did_you_mean
+from edgeapp.document.words import nearest
 from edgeapp.rules.fields import Kind, Read, RuleField, Scope, number
 from edgeapp.rules.syntax import (
     FUNCTIONS,
@@ -156,7 +156,8 @@ class _Types:
     def _name(self, tree: Name) -> Kind:
         field = self._fields.get(tree.name)
         if field is None:
-            remedy = did_you_mean(tree.name, sorted(self._fields), heading="Fields")
+            near = nearest(tree.name, self._fields)
+            remedy = f"did you mean '{near}'?" if near else f"Fields: {', '.join(self._fields)}"
             if tree.name in FUNCTIONS:
                 remedy = f"'{tree.name}' is a function: write {tree.name}(...)"
             problem = f"{self._scope.noun} has no field '{tree.name}'"

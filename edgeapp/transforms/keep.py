@@ -1,14 +1,25 @@
 """Keeping the detections that matter."""
 
-from typing import Self
+from typing import Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import field_validator, model_validator
 
-from edgeapp.api import BadPacket, Context, Detections, Field, Options, Packet, transform
+from edgeapp.api import (
+    BadPacket,
+    Context,
+    DetectionRule,
+    Detections,
+    Field,
+    Options,
+    Packet,
+    transform,
+)
 
 NS = 1_000_000_000
+
+Found = TypeVar("Found", bound=Detections)
 
 
 class KeepOptions(Options):
@@ -32,6 +43,11 @@ class KeepOptions(Options):
         le=1,
         description="Keep what covers at most this fraction of the picture.",
     )
+    when: DetectionRule | None = Field(
+        default=None,
+        description="Keep those of which this rule is true, such as: score > 0.6 and area < 0.2. "
+        "docs/rules.md says what it can name.",
+    )
     steady_s: float = Field(
         default=0.0,
         ge=0,
@@ -53,7 +69,7 @@ class KeepOptions(Options):
 
 @transform("keep")
 class Keep:
-    """Keep detections by label, score and size; pass on pictures in which any are left.
+    """Keep detections by label, score, size or rule; pass on pictures in which any are left.
 
     `steady_s` starts afresh with the first picture without any, and when the source was reopened.
     Raises BadPacket when the model upstream does not know a label at all.
@@ -68,12 +84,12 @@ class Keep:
         self._run: tuple[str, int] | None = None
         self._since_ns: int | None = None
 
-    def process(self, packet: Packet[Detections]) -> Detections | None:
-        """What is kept of a picture's detections, or nothing."""
+    def process(self, packet: Packet[Found]) -> Found | None:
+        """What is kept of a picture's detections or tracks, or nothing."""
         run = (packet.origin, packet.epoch)
         if run != self._run:
             self._run, self._since_ns = run, None
-        kept = packet.value.select(self._chosen(packet.value))
+        kept = cast(Found, packet.value.select(self._chosen(packet.value)))
         if not len(kept):
             self._since_ns = None
             return None
@@ -89,6 +105,8 @@ class Keep:
         if options.min_area > 0 or options.max_area < 1:
             area = np.prod(found.xyxy[:, 2:] - found.xyxy[:, :2], axis=1)
             chosen &= (area >= options.min_area) & (area <= options.max_area)
+        if options.when is not None:
+            chosen &= options.when.chosen(found)
         return chosen
 
     def _classes(self, labels: tuple[str, ...]) -> NDArray[np.int32]:

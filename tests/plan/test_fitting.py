@@ -25,7 +25,7 @@ Mistakes = Callable[..., list[str]]
         (
             ["s: {source: sensor}", "x: {transform: gate, rise_above: 1}"],
             (
-                "2: transform 'gate' reads Score, but 's' gives Signal = put 'transform: features', "
+                "2: stage 'x': rise_above reads Score, but 's' gives Signal = put 'transform: features', "
                 "then 'transform: anomaly' between, or read another stage with 'from'"
             ),
         ),
