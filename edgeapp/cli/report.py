@@ -6,6 +6,7 @@ from typing import Any
 
 from edgeapp.cli import words
 from edgeapp.cli.recent import Recent
+from edgeapp.core.answers import Event, Labels, Mask, Pose
 from edgeapp.core.payload import Detections, Score
 from edgeapp.runtime.pipeline import Outcome
 from edgeapp.runtime.status import PipelineStatus, StageStatus
@@ -33,10 +34,10 @@ def plain(pipeline: PipelineStatus, recent: Recent, elapsed_s: float) -> str:
 
 
 def _newest(pipeline: PipelineStatus) -> StageStatus | None:
-    """The stage whose answer says most: the first with detections or a score."""
+    """The stage whose answer says most: the first that says what things are."""
     for stage in pipeline.stages:
         if stage.last is not None and stage.kind in {"model", "transform"}:  # noqa: SIM102  clearer
-            if isinstance(stage.last.value, Detections | Score):
+            if isinstance(stage.last.value, Detections | Score | Event | Labels | Mask | Pose):
                 return stage
     return None
 

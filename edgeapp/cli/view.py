@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from edgeapp.cli import words
 from edgeapp.cli.painter import fit, width
 from edgeapp.cli.recent import Pace, Recent
+from edgeapp.core.answers import Event, Labels, Mask, Pose
 from edgeapp.core.clock import NS
 from edgeapp.core.payload import Detections, Features, Score
 from edgeapp.runtime.status import PipelineStatus, StageStatus
@@ -149,8 +150,8 @@ def _worth(stage: StageStatus) -> int:
 
 
 def _results(pipeline: PipelineStatus, scene: Scene, paint: "_Paint") -> list[str]:
-    """What was found last: by stages that answer with detections or scores, else with features."""
-    for shown in ((Detections, Score), (Features,)):
+    """What was found last: what things are and what happens, or else what was measured."""
+    for shown in ((Detections, Score, Event, Labels, Mask, Pose), (Features,)):
         lines = []
         values: list[object] = []
         for stage in pipeline.stages:

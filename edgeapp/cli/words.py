@@ -4,7 +4,17 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from edgeapp.core.payload import Detections, Features, Image, Score, Signal
+from edgeapp.core.answers import Event, Labels, Mask, Pose
+from edgeapp.core.payload import (
+    Bands,
+    Detections,
+    Features,
+    Image,
+    Score,
+    Signal,
+    Spectrogram,
+    Tracks,
+)
 
 _NAMED = 3
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d)?")
@@ -28,6 +38,43 @@ def _detections(found: Detections) -> str:
     return printable(", ".join(named) + more)
 
 
+def _tracks(tracks: Tracks) -> str:
+    if not len(tracks):
+        return "nothing there"
+    named = [
+        f"{tracks.labels[int(kind)]} {int(number)}"
+        for kind, number in zip(tracks.classes[:_NAMED], tracks.ids[:_NAMED], strict=True)
+    ]
+    more = f", {len(tracks) - _NAMED} more" if len(tracks) > _NAMED else ""
+    return printable(", ".join(named) + more)
+
+
+def _event(event: Event) -> str:
+    facts = [f"{name} {_fact(fact)}" for name, fact in list(event.facts.items())[:_NAMED]]
+    said = f"{event.kind} {event.label}: {event.phase}"
+    return printable(f"{said} ({', '.join(facts)})" if facts else said)
+
+
+def _fact(fact: float | str | bool) -> str:
+    if isinstance(fact, bool):
+        return "yes" if fact else "no"
+    return fact if isinstance(fact, str) else f"{fact:.4g}"
+
+
+def _labels(answer: Labels) -> str:
+    return printable(", ".join(f"{label} {score:.2f}" for label, score in answer.best(_NAMED)))
+
+
+def _mask(mask: Mask) -> str:
+    largest = sorted(mask.areas().items(), key=lambda area: -area[1])[:_NAMED]
+    return printable(", ".join(f"{label} {100 * area:.0f} %" for label, area in largest if area))
+
+
+def _pose(pose: Pose) -> str:
+    x_mm, y_mm, z_mm = (1000 * pose.position_m).tolist()
+    return printable(f"{pose.label} at {x_mm:.0f}, {y_mm:.0f}, {z_mm:.0f} mm")
+
+
 def _score(score: Score) -> str:
     if not score.ready:
         return f"learning {100 * score.progress:.0f} %"
@@ -40,7 +87,7 @@ def _features(features: Features) -> str:
     return ", ".join(f"{name} {number:.3g}" for name, number in named) + more
 
 
-def _image(image: Image) -> str:
+def _image(image: Image | Bands) -> str:
     width, height = image.size
     return f"{width} x {height}"
 
@@ -50,12 +97,24 @@ def _signal(signal: Signal) -> str:
     return f"{plural(len(signal.channels), 'channel')}, {span(seconds)}"
 
 
+def _spectrogram(spectrogram: Spectrogram) -> str:
+    frames, bands = spectrogram.values.shape
+    return f"{plural(frames, 'frame')} of {plural(bands, 'band')}"
+
+
 _WORDS: Mapping[type, Callable[[Any], str]] = {
     Detections: _detections,
     Score: _score,
     Features: _features,
     Image: _image,
     Signal: _signal,
+    Tracks: _tracks,
+    Event: _event,
+    Labels: _labels,
+    Mask: _mask,
+    Pose: _pose,
+    Bands: _image,
+    Spectrogram: _spectrogram,
 }
 
 

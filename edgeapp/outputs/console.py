@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from edgeapp.api import Context, Message, Options, Packet, Unavailable, output
-from edgeapp.outputs.bodies import BodyEncoder, Result
+from edgeapp.outputs.encoder import BodyEncoder, Result
 
 _NAMED = 3  # detections or values that are named one by one
 
@@ -78,6 +78,38 @@ def _features(message: dict[str, Any]) -> str:
     return ", ".join(named) + (f", and {left} more" if left > 0 else "")
 
 
+def _tracks(message: dict[str, Any]) -> str:
+    rows = zip(message["labels"], message["ids"], message["boxes"], strict=True)
+    named = [f"{label} {number} at {x:.2f},{y:.2f}" for label, number, (x, y, _w, _h) in rows]
+    more = f", and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    return ", ".join(named[:_NAMED]) + more if named else "nothing"
+
+
+def _event(message: dict[str, Any]) -> str:
+    lasted = f" after {message['duration_s']:.1f} s" if message["duration_s"] else ""
+    facts = [f"{name} {_fact(fact)}" for name, fact in message["facts"].items()]
+    more = f" ({', '.join(facts)})" if facts else ""
+    return f"{message['kind']} {message['label']}: {message['phase']}{lasted}{more}"
+
+
+def _fact(fact: object) -> str:
+    return _number(fact) if isinstance(fact, float) or fact is None else str(fact)
+
+
+def _labels(message: dict[str, Any]) -> str:
+    rows = list(zip(message["labels"], message["scores"], strict=True))[:_NAMED]
+    return ", ".join(f"{label} {score:.2f}" for label, score in rows)
+
+
+def _mask(message: dict[str, Any]) -> str:
+    return ", ".join(f"{label} {area:.1%}" for label, area in message["areas"].items())
+
+
+def _pose(message: dict[str, Any]) -> str:
+    at = ", ".join(f"{1000 * message[axis]:.1f}" for axis in ("x_m", "y_m", "z_m"))
+    return f"{message['label']} at {at} mm"
+
+
 def _number(value: float | None) -> str:
     return "not a number" if value is None else f"{value:.3g}"
 
@@ -86,4 +118,9 @@ _WORDS = {
     "edgeapp/detections/1": _detections,
     "edgeapp/score/1": _score,
     "edgeapp/features/1": _features,
+    "edgeapp/tracks/1": _tracks,
+    "edgeapp/event/1": _event,
+    "edgeapp/labels/1": _labels,
+    "edgeapp/mask/1": _mask,
+    "edgeapp/pose/1": _pose,
 }

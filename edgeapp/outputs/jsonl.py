@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from edgeapp.api import Context, Field, Message, Options, OutputPath, Packet, Unavailable, output
-from edgeapp.outputs.bodies import BodyEncoder, Result
+from edgeapp.outputs.encoder import BodyEncoder, Result
 
 
 class JsonlOptions(Options):

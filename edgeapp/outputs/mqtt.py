@@ -5,7 +5,7 @@ import re
 from pydantic import field_validator
 
 from edgeapp.api import Context, Field, Message, Options, Packet, output
-from edgeapp.outputs.bodies import BodyEncoder, Result
+from edgeapp.outputs.encoder import BodyEncoder, Result
 
 _MAX_TOPIC = 200
 _RESERVED = re.compile(r"status|(.*/)?set")

@@ -12,7 +12,8 @@ from hypothesis.extra import numpy as arrays
 from edgeapp.core.packet import Packet
 from edgeapp.core.payload import Detections, Features, Score
 from edgeapp.errors import BadPacket
-from edgeapp.outputs.bodies import BodyEncoder, DetectionsBody
+from edgeapp.outputs.bodies import DetectionsBody
+from edgeapp.outputs.encoder import BodyEncoder
 
 Wrap = Callable[[Any], Packet[Any]]
 

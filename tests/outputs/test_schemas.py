@@ -4,6 +4,7 @@ import json
 import re
 import runpy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,14 @@ import jsonschema
 import numpy as np
 import pytest
 
+from edgeapp.core.answers import Event, Labels, Mask, Pose
 from edgeapp.core.clock import FakeClock
 from edgeapp.core.message import Message
 from edgeapp.core.packet import Packet
-from edgeapp.core.payload import Detections, Features, Score
-from edgeapp.outputs.bodies import BODIES, BodyEncoder
+from edgeapp.core.payload import Detections, Features, Score, Tracks
+from edgeapp.outputs.bodies import BODIES
+from edgeapp.outputs.console import line
+from edgeapp.outputs.encoder import BodyEncoder
 from edgeapp.uplink.wire import Sealer
 
 Wrap = Callable[[Any], Packet[Any]]
@@ -33,6 +37,26 @@ def check(repo: Path) -> Callable[[dict[str, Any]], list[str]]:
         return [e.message for e in validators[message["schema"]].iter_errors(message)]
 
     return problems
+
+
+TRACKS = Tracks(
+    np.array([[0.1, 0.2, 0.3, 1.4]], np.float32),
+    np.array([0.9], np.float32),
+    np.array([0], np.int32),
+    ("person",),
+    ids=np.array([7], np.int64),
+)
+EVENT = Event(
+    "update",
+    "doorway-5f0c1a9e33d2",
+    "zone",
+    "person",
+    6_000,
+    0.91,
+    (-0.1, 0.2, 0.3, 1.4),
+    None,
+    {"zone": "door", "dwell_s": 4.5, "known": True, "odd": float("nan")},
+)
 
 
 def seal(packet: Packet[Any]) -> dict[str, Any]:
@@ -79,6 +103,12 @@ def test_real_messages_are_valid(
         Score(0.0, ready=False, progress=0.1),
         Score(float("nan")),
         features,
+        TRACKS,
+        Labels(np.array([0.2, 0.7, np.nan], np.float32), ("a", "b", "c")),
+        Mask(np.array([[0, 1], [1, 1]], np.uint8), ("soil", "crop")),
+        Pose(np.array([0.1, -0.2, 0.5]), np.zeros(3), "marker 7", 0.3),
+        EVENT,
+        replace(EVENT, box=None, score=None, facts={}, phase="end"),
     )
     for value in values:
         assert check(seal(packet(value))) == []
@@ -133,3 +163,58 @@ def test_a_mutated_message_is_rejected(
     message = seal(packet(detections))
     mutation[1](message)
     assert check(message) != []
+
+
+EVENT_MUTATIONS: tuple[tuple[str, Callable[[dict[str, Any]], object]], ...] = (
+    ("an unknown phase", lambda m: m.update(phase="over")),
+    ("no event", lambda m: m.pop("event")),
+    ("an empty kind", lambda m: m.update(kind="")),
+    ("a negative duration", lambda m: m.update(duration_s=-0.1)),
+    ("a box outside of the picture", lambda m: m["box"].__setitem__(0, -0.1)),
+    ("a fact that is a list", lambda m: m["facts"].update(zone=["door"])),
+    ("a score in words", lambda m: m.update(score="high")),
+    ("another payload's field", lambda m: m.update(count=1)),
+)
+
+
+@pytest.mark.parametrize("mutation", EVENT_MUTATIONS, ids=[name for name, _ in EVENT_MUTATIONS])
+def test_a_mutated_event_is_rejected(
+    check: Callable[[dict[str, Any]], list[str]],
+    packet: Wrap,
+    mutation: tuple[str, Callable[[dict[str, Any]], object]],
+) -> None:
+    message = seal(packet(EVENT))
+    mutation[1](message)
+    assert check(message) != []
+
+
+def test_an_event_says_how_long_it_has_lasted_and_where_it_is(packet: Wrap) -> None:
+    message = seal(packet(replace(EVENT, began_ns=0))._replace(t_ns=4_667_400_000))
+
+    assert message["duration_s"] == 4.667
+    assert message["box"] == [0.0, 0.2, 0.3, 0.8]
+    assert message["facts"] == {"zone": "door", "dwell_s": 4.5, "known": True, "odd": None}
+
+
+def test_every_message_can_be_told_on_one_line(packet: Wrap) -> None:
+    """The console knows every schema there is."""
+    values = (
+        TRACKS,
+        Labels(np.array([0.2, 0.7], np.float32), ("a", "b")),
+        Mask(np.array([[0, 1], [1, 1]], np.uint8), ("soil", "crop")),
+        Pose(np.array([0.1, -0.2, 0.5]), np.zeros(3), "marker 7", 0.3),
+        EVENT,
+    )
+    said = [line(seal(packet(value))) for value in values]
+    for text, expected in zip(
+        said,
+        (
+            "person 7 at 0.10,0.20",
+            "b 0.70, a 0.20",
+            "soil 25.0%, crop 75.0%",
+            "marker 7 at 100.0, -200.0, 500.0 mm",
+            "zone person: update (zone door, dwell_s 4.5, known True, odd not a number)",
+        ),
+        strict=True,
+    ):
+        assert expected in text
