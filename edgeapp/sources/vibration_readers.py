@@ -26,6 +26,8 @@ class Block:
     """(channels, count) as the recording has them, without any scale; None when unusable."""
     problem: str = ""
     """Why they are unusable, and where."""
+    missing: int = 0
+    """Samples that the device lost just before these."""
 
 
 class Reader(Protocol):
@@ -33,6 +35,30 @@ class Reader(Protocol):
 
     def read_block(self, count: int) -> Block | None:
         """The next `count` samples, fewer at the end; None when there are no more."""
+
+
+class Device(Protocol):
+    """An open device. One thread."""
+
+    def read_block(self, count: int) -> Block:
+        """Wait for the next `count` samples; fewer where samples are missing behind them.
+
+        Raises:
+            Unavailable: the device is gone or silent.
+            Stopping: the pipeline stops.
+        """
+
+    @property
+    def rate_hz(self) -> float:
+        """Samples per second of each channel."""
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Their names."""
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Of each channel, as `unit` of the options spells them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from edgeapp.api import FakeClock, Signal, Surroundings
-from edgeapp.sources.vibration import Vibration, VibrationOptions
+from edgeapp.sources.vibration import Vibration
+from edgeapp.sources.vibration_options import VibrationOptions
 from edgeapp.testing import Ran, run_source
 
 CSV = {"device": "pump.csv", "rate_hz": 10, "speed": "fast", "block_s": 1.0}
@@ -122,6 +123,7 @@ def test_many_bad_blocks_are_logged_once_and_counted_all(tmp_path: Path) -> None
     write(tmp_path, "\n".join(["x", *rows]))
     ran = played(tmp_path, block_s=0.1)
     assert [packet.lost for packet in ran.packets] == [0, 38]
+    assert ran.meters.lost == 38
     assert len(ran.log.events) == 1
 
 
@@ -351,7 +353,7 @@ def test_a_file_that_is_gone_is_waited_for(tmp_path: Path) -> None:
     ("options", "says"),
     [
         ({"device": "none.csv"}, "there is no file"),
-        ({"device": "iio:adxl355"}, "cannot be read yet"),
+        ({"device": "iio:adxl355"}, "speed is for recordings"),
         ({"device": "pump.xls"}, "is not a .csv, .txt, .wav or .npy file"),
         ({"rate_hz": None}, "give rate_hz"),
         ({"unit": {"a": "g"}}, "unit is given for a; the channels are x, y"),

@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import signal as scipy_signal
 
-from edgeapp.sources.vibration import STANDARD_GRAVITY, Vibration
+from edgeapp.sources.vibration import Vibration
+from edgeapp.sources.vibration_options import STANDARD_GRAVITY
 from edgeapp.testing import run_source, run_stage
 from edgeapp.transforms import _spectral
 from edgeapp.transforms.features import FeaturesOfSignal
