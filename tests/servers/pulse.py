@@ -47,7 +47,7 @@ class PulseAudio:
         self._socket = folder / "pulse.sock"
         self._log = folder / "pulse.log"
         self._rate_hz = rate_hz
-        self._process: subprocess.Popen[bytes] | None = None
+        self._processes: list[subprocess.Popen[bytes]] = []
         for name in ("home", "run"):
             (folder / name).mkdir(exist_ok=True)
         (folder / "run").chmod(0o700)
@@ -76,35 +76,30 @@ class PulseAudio:
     def start(self) -> None:
         """Start, and wait until it can be spoken to. Also after `kill`, at the same place."""
         self._socket.unlink(missing_ok=True)
-        sink = f"sink_name={SINK} rate={self._rate_hz} channels=1 format=s16le"
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    "pulseaudio",
-                    "--daemonize=no",
-                    "--use-pid-file=no",
-                    "--exit-idle-time=-1",
-                    "-n",
-                    f"--load=module-native-protocol-unix auth-anonymous=1 socket={self._socket}",
-                    f"--load=module-null-sink {sink}",
-                ],
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-            )
+        # Without `norewinds` an idle null sink works in pieces of two seconds, like no device.
+        sink = f"sink_name={SINK} rate={self._rate_hz} channels=1 format=s16le norewinds=1"
+        self._spawn(
+            "pulseaudio",
+            "--daemonize=no",
+            "--use-pid-file=no",
+            "--exit-idle-time=-1",
+            "-n",
+            f"--load=module-native-protocol-unix auth-anonymous=1 socket={self._socket}",
+            f"--load=module-null-sink {sink}",
+        )
         wait_until(self._listens, f"PulseAudio listens; see {self._log}")
 
     def kill(self) -> None:
         """Be gone at once, as when the microphone is pulled out."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        while self._processes:
+            process = self._processes.pop()
+            process.kill()
+            process.wait()
 
     def play(self, sound: Path) -> None:
         """Play a WAV or FLAC file into the microphone; returns when it has been played."""
         subprocess.run(
-            ["paplay", f"--device={SINK}", "--latency-msec=50", str(sound)],
+            ["paplay", f"--device={SINK}", "--latency-msec=500", str(sound)],
             env=self.environment,
             check=True,
             timeout=120,
@@ -114,6 +109,12 @@ class PulseAudio:
         """Be the default microphone of this process too, until the end of the test."""
         for name in ("HOME", "XDG_RUNTIME_DIR", "PULSE_SERVER", "ALSA_CONFIG_PATH"):
             monkeypatch.setenv(name, self.environment[name])
+
+    def _spawn(self, *command: str) -> None:
+        with self._log.open("ab") as log:
+            self._processes.append(
+                subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
+            )
 
     def _listens(self) -> bool:
         asked = subprocess.run(
