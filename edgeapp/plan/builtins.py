@@ -28,6 +28,7 @@ BUILTINS: Mapping[tuple[Kind, str], str] = {
     ("model", "classifier"): "edgeapp.models.decoders.classifier:Classifier",
     ("model", "segmenter"): "edgeapp.models.decoders.segmenter:Segmenter",
     ("action", "save_image"): "edgeapp.actions.save_image:SaveImage",
+    ("action", "save_clip"): "edgeapp.actions.save_clip:SaveClip",
     ("action", "log"): "edgeapp.actions.log:LogAction",
     ("output", "mqtt"): "edgeapp.outputs.mqtt:Mqtt",
     ("output", "jsonl"): "edgeapp.outputs.jsonl:Jsonl",
