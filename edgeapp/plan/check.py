@@ -144,7 +144,6 @@ class Check:
             priority=settings.priority if isinstance(settings, OutputSettings) else "normal",
             every_s=settings.every_s if isinstance(settings, OutputSettings) else 0.0,
             when=settings.when if isinstance(settings, SinkSettings) else None,
-            when=settings.when if isinstance(settings, SinkSettings) else None,
             gate_for=gate.get(spec.id),
         )
 
