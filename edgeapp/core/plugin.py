@@ -9,7 +9,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 
 from edgeapp.core.payload import Payload
 
-from edgeapp.core.payload import Payload
 
 Kind = Literal["source", "transform", "model", "action", "output"]
 KINDS: tuple[Kind, ...] = ("source", "transform", "model", "action", "output")
@@ -66,13 +65,6 @@ InputPath = Annotated[Path, AfterValidator(_from_folder)]
 """A file or folder that must exist, relative to the pipeline's file."""
 OutputPath = Annotated[Path, AfterValidator(_from_data)]
 """A file or folder to write, relative to the pipeline's data directory."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reads:
-    """In `Annotated[...]` of an option: whoever gives it wants this payload to arrive."""
-
-    payload: type[Payload]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,6 @@ from edgeapp.document.tree import shortened
 from edgeapp.document.words import did_you_mean
 from edgeapp.errors import Complaint, PluginError
 from edgeapp.plan.demands import check_demands
-from edgeapp.plan.demands import check_demands
 from edgeapp.plan.discover import Registry
 from edgeapp.plan.fitting import fit
 from edgeapp.plan.graph import Cut, Plan, StagePlan, VariantPlan
@@ -59,7 +58,6 @@ class Check:
                 )
                 if stage:
                     stages[id_] = stage
-                    check_demands(spec.stages[id_], stage, gives, self.registry, self.found)
                     check_demands(spec.stages[id_], stage, gives, self.registry, self.found)
         return None if self.found else Plan(spec.name, spec.about, self.file, stages)
 

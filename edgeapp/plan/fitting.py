@@ -52,7 +52,6 @@ def fit(
 
 def remedy_for(incoming: Any, takes: Any, read: str, registry: Registry) -> str:
     """What to do about a stage that cannot take what the stage `read` gives."""
-    """What to do about a stage that cannot take what the stage `read` gives."""
     between = _between(incoming, takes, registry)
     if between:
         steps = ", then ".join(f"'{plugin.kind}: {plugin.name}'" for plugin in between)

@@ -9,7 +9,6 @@ from edgeapp.core.link import LinkSettings
 from edgeapp.core.message import Priority
 from edgeapp.core.plugin import Options, Plugin
 from edgeapp.rules.rule import Rule
-from edgeapp.rules.rule import Rule
 
 Cut = Literal["none", "lane", "hands"]
 """What stands before a stage: nothing (fused), a link into a lane of its own, or into the hands."""
@@ -53,8 +52,6 @@ class StagePlan:
     """Outputs: `class` in YAML."""
     every_s: float = 0.0
     """Outputs: at most one message in this much stream time; 0 = all."""
-    when: Rule | None = None
-    """Sinks: only packets of which this is true are taken."""
     when: Rule | None = None
     """Sinks: only packets of which this is true are taken."""
     gate_for: str | None = None

@@ -121,11 +121,6 @@ def classes_of(payload: Any) -> tuple[type, ...]:
     return tuple(bound for one in alternatives(payload) for bound in _bounds(one))
 
 
-def classes_of(payload: Any) -> tuple[type, ...]:
-    """The classes that a type stands for, one after the other."""
-    return tuple(bound for one in alternatives(payload) for bound in _bounds(one))
-
-
 def name_of(payload: Any) -> str:
     """A type in words: "Image", "Image or Signal", "any payload"."""
     names = [

@@ -84,7 +84,7 @@ class Bench:
             options = TimesOptions(fault="" if fault == "no model" else fault)
             variants.append(VariantPlan(name, file, options))
         self.plan = StagePlan(
-            "ask", PLUGIN, variants[0].options, "camera", (), variants=tuple(variants)
+            "ask", PLUGIN, variants[0].options, ("camera",), (), variants=tuple(variants)
         )
         self.dial = Dial(len(variants), self.clock)
         self.stage = ModelStage(self.plan, self.context, self.dial, self.pool)
