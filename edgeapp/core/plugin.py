@@ -9,7 +9,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 
 from edgeapp.core.payload import Payload
 
-
 Kind = Literal["source", "transform", "model", "action", "output"]
 KINDS: tuple[Kind, ...] = ("source", "transform", "model", "action", "output")
 

@@ -62,9 +62,7 @@ def _settled(settings: StageSettings, default: LinkSettings) -> LinkSettings:
     return LinkSettings(settings.depth or default.depth, settings.when_full or default.when_full)
 
 
-def gates(
-    wiring: Wiring, plugins: Mapping[str, Plugin], carrying: Iterable[str]
-) -> dict[str, str]:
+def gates(wiring: Wiring, plugins: Mapping[str, Plugin], carrying: Iterable[str]) -> dict[str, str]:
     """For each stage before which packets may be shed: the model stage that sheds them.
 
     That is as far upstream of the model as every stage is stateless and read by one stage only.
