@@ -90,6 +90,13 @@ COMMANDS = {
         "test pipelines",
         "[DIR]",
     ),
+    "new": _Command(
+        "edgeapp.cli.new:new",
+        "Make a folder with a project that works as it is: pipeline, device file, test, README.\n\n"
+        "Templates: camera, machine (vibration), sound, and plugin, with one of your own.",
+        "new camera my-camera",
+        "TEMPLATE DIR",
+    ),
     "bench": _Command(
         "edgeapp.cli.bench:bench",
         "Run a pipeline as fast as its source can, and say what each stage costs.\n\n"

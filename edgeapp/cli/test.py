@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -110,7 +111,7 @@ def _run(case: "Case", device: "DeviceConfig", log: "Log", *, update: bool) -> _
         result.messages = len(got)
         result.problems = list(answer.trouble)
         if update and not result.problems:
-            _write(case.expected, got)
+            write_expected(case, got)
             result.updated = True
         elif not case.expected.exists():
             result.problems.append(
@@ -130,10 +131,15 @@ def _run(case: "Case", device: "DeviceConfig", log: "Log", *, update: bool) -> _
     return result
 
 
-def _write(file: Path, lines: list[str]) -> None:
-    draft = file.with_name(f"{file.name}.tmp")
+def write_expected(case: "Case", lines: Sequence[str]) -> None:
+    """Take these messages as what is expected of a case, from now on.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    draft = case.expected.with_name(f"{case.expected.name}.tmp")
     draft.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    draft.replace(file)
+    draft.replace(case.expected)
 
 
 def _lines(result: _Result) -> list[str]:
