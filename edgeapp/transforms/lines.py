@@ -1,0 +1,179 @@
+"""Counting what crosses lines, in each direction."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, field_validator, model_validator
+
+from edgeapp.api import Context, Event, Field, Options, Packet, Tracks, event_id, transform
+from edgeapp.transforms._presence import Anchor, Presence, anchors, box_of, chosen
+from edgeapp.transforms._shapes import Point, turn
+
+NS = 1_000_000_000
+
+_FACTS = ("line", "direction", "track")
+
+
+def _sound(ends: tuple[Point, Point]) -> tuple[Point, Point]:
+    if any(not 0 <= part <= 1 for end in ends for part in end):
+        raise ValueError("ends are fractions of the picture: x and y lie between 0 and 1")
+    if ends[0] == ends[1]:
+        raise ValueError("a line has two different ends")
+    return ends
+
+
+LineOption = Annotated[tuple[Point, Point], AfterValidator(_sound)]
+
+
+class LinesOptions(Options):
+    """The lines, and what their directions are called."""
+
+    lines: dict[str, LineOption] = Field(
+        min_length=1,
+        max_length=64,
+        description="Lines by name, each from one point to another: {door: [[0.3, 0.8], "
+        "[0.7, 0.8]]}, in fractions of the picture from its top left.",
+    )
+    to_right: str = Field(
+        default="in",
+        min_length=1,
+        description="What a crossing is called that ends on the right of the line, as one sees it "
+        "on the picture looking from its first point to its second: below a line that is drawn "
+        "from left to right.",
+    )
+    to_left: str = Field(
+        default="out", min_length=1, description="What a crossing the other way is called."
+    )
+    label: tuple[str, ...] = Field(
+        default=(), description="Count these labels only: one, or a list. Left out: all."
+    )
+    anchor: Anchor = Field(
+        default="bottom",
+        description="Where a thing is: the middle of its bottom (the feet), or of its box.",
+    )
+    band: float = Field(
+        default=0.02,
+        ge=0,
+        le=0.5,
+        description="It is on a side of a line only when so far from it, in fractions of the "
+        "picture; what trembles on the line has not crossed it.",
+    )
+    gone_s: float = Field(
+        default=3.0,
+        gt=0,
+        description="Forget what was looked for and not found for so long, in seconds of stream "
+        "time. Longer than the lost_s of track, or one thing can be counted twice.",
+    )
+
+    @field_validator("label", mode="before", json_schema_input_type=str | tuple[str, ...])
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> Self:
+        names = (self.to_right, self.to_left)
+        if names[0] == names[1]:
+            raise ValueError("to_right and to_left have different names")
+        taken = sorted(set(names) & set(_FACTS))
+        if taken:
+            raise ValueError(f"a direction cannot be called '{taken[0]}': another fact is")
+        return self
+
+
+@dataclass(slots=True)
+class _Side:
+    """On which side of a line a track was last, and where."""
+
+    right: bool
+    at: Point
+    counted: set[bool] = field(default_factory=set)
+    """Directions that it was counted in already; True is to the right."""
+
+
+@transform("lines")
+class Lines:
+    """Count what crosses lines, once for each thing and direction.
+
+    Each crossing is an event (kind `line`) of an instant: new, and ended at once. A thing that
+    walks around the end of a line has not crossed it. Facts: `line`, its name; `direction`;
+    `track`, the id; and under the names of both directions how often the line was crossed so far,
+    since the pipeline began.
+    """
+
+    def __init__(self, options: LinesOptions, context: Context) -> None:
+        self._options = options
+        self._context = context
+        self._presence = Presence(round(options.gone_s * NS))
+        self._sides: dict[int, dict[str, _Side]] = {}
+        self._totals: dict[str, Counter[str]] = {name: Counter() for name in options.lines}
+
+    def process(self, packet: Packet[Tracks]) -> list[Event]:
+        """The crossings that this picture shows."""
+        if self._presence.restarted(packet):
+            self._sides.clear()
+        for gone in self._presence.follow(packet):
+            self._sides.pop(gone, None)
+        tracks = chosen(packet.value, self._options.label)
+        told = []
+        for row, (x, y) in enumerate(anchors(tracks, self._options.anchor).tolist()):
+            one = int(tracks.ids[row])
+            sides = self._sides.setdefault(one, {})
+            for name, (begin, end) in self._options.lines.items():
+                if self._crosses(sides, name, (begin, end), (x, y)):
+                    told += self._tell(name, row, packet, tracks, right=sides[name].right)
+        return told
+
+    def _crosses(
+        self, sides: dict[str, _Side], name: str, line: tuple[Point, Point], at: Point
+    ) -> bool:
+        """Whether a track has just come over a line, for the first time this way."""
+        begin, end = line
+        length = ((end[0] - begin[0]) ** 2 + (end[1] - begin[1]) ** 2) ** 0.5
+        distance = turn(begin, end, at) / length
+        if abs(distance) <= self._options.band:
+            return False
+        right = distance > 0
+        side = sides.get(name)
+        if side is None:
+            sides[name] = _Side(right, at)
+            return False
+        before, side.at = side.at, at
+        if right == side.right:
+            return False
+        side.right = right
+        if right in side.counted or turn(before, at, begin) * turn(before, at, end) > 0:
+            return False  # told already, or the way led past an end of the line
+        side.counted.add(right)
+        return True
+
+    def _tell(
+        self, name: str, row: int, packet: Packet[Tracks], tracks: Tracks, *, right: bool
+    ) -> list[Event]:
+        options = self._options
+        direction = options.to_right if right else options.to_left
+        totals = self._totals[name]
+        totals[direction] += 1
+        event = event_id(self._context.id, self._context.random)
+        new, ended = (
+            Event(
+                phase,
+                event,
+                "line",
+                tracks.labels[tracks.classes[row]],
+                packet.t_ns,
+                score=float(tracks.scores[row]),
+                box=box_of(tracks, row),
+                image=tracks.image,
+                facts={
+                    "line": name,
+                    "direction": direction,
+                    "track": int(tracks.ids[row]),
+                    options.to_right: totals[options.to_right],
+                    options.to_left: totals[options.to_left],
+                },
+            )
+            for phase in ("new", "end")
+        )
+        return [new, ended]
