@@ -24,6 +24,7 @@ def bench(
     frames: Annotated[int | None, Parameter(metavar="N")] = None,
     device: Device = None,
     json: Flag = False,
+    write: Annotated[bool, Parameter(negative="--no-write", show_default=False)] = True,
 ) -> int:
     """Measure a pipeline.
 
@@ -34,6 +35,7 @@ def bench(
         frames: Stop each measurement after so many packets of the source.
         device: The device file.
         json: Print one JSON object.
+        write: Whether to keep the costs below the data directory, for a governor to plan with.
     """
     chosen = existing([file])
     if frames is not None and frames < 1:
@@ -42,34 +44,48 @@ def bench(
     from edgeapp.cli.run import one_thread_each
 
     one_thread_each()
-    from edgeapp.cli.measure import measure, rungs_of, without_effects
+    from edgeapp.cli.measure import costs_of, measure, rungs_of, without_effects
     from edgeapp.config.device import read_device
     from edgeapp.plan.load import load
     from edgeapp.service.logs import set_up
+    from edgeapp.watchdog.costs import costs_file, write_costs
 
-    [whole] = load(chosen, sets=sets, device=read_device(device))
+    config = read_device(device)
+    [whole] = load(chosen, sets=sets, device=config)
     plan, left_out = without_effects(whole)
     log = set_up("warning")
     results = [
         measure(plan, rung, log, limit_s=limit_s, frames=frames) for rung in range(rungs_of(plan))
     ]
+    kept = costs_file(config.data_dir, plan.name) if write else None
     if json:
         from json import dumps
 
-        print(dumps(_facts(plan.name, left_out, results), indent=2))
+        print(dumps(_facts(plan.name, left_out, results, kept), indent=2))
     else:
         print("\n".join(_table(plan.name, left_out, results)))
+        if kept:
+            print(f"Kept in {kept}.")
     sys.stdout.flush()
+    if kept:
+        try:
+            write_costs(kept, costs_of(plan, results))
+        except OSError as error:
+            problem = f"the costs cannot be kept in '{kept}': {error.strerror}"
+            raise exits.Quit(exits.UNAVAILABLE, problem) from None
     return exits.OK
 
 
-def _facts(name: str, left_out: tuple[str, ...], results: "list[Measured]") -> dict[str, object]:
+def _facts(
+    name: str, left_out: tuple[str, ...], results: "list[Measured]", kept: Path | None
+) -> dict[str, object]:
     from dataclasses import asdict
 
     return {
         "pipeline": name,
         "left_out": list(left_out),
         "rungs": [asdict(result) for result in results],
+        "costs_file": str(kept) if kept else None,
     }
 
 
@@ -82,7 +98,7 @@ def _table(name: str, left_out: tuple[str, ...], results: "list[Measured]") -> l
     lines = [
         head,
         "",
-        f"{'stage':<14}{'plugin':<28}{'packets':>9}{'CPU ms':>9}{'p50 ms':>9}{'p99 ms':>9}",
+        f"{'stage':<14}{'plugin':<28}{'packets':>9}{'CPU ms':>9}{'p50 ms':>9}{'p99 ms':>9}{'MB':>7}",
     ]
     for position, stage in enumerate(best.stages):
         rows = [stage]
@@ -96,10 +112,12 @@ def _table(name: str, left_out: tuple[str, ...], results: "list[Measured]") -> l
             what = row.plugin if row.variant is None else f"{row.plugin} {row.variant}"
             line = (
                 f"{row.id:<13.13} {what:<27.27} {row.packets:>9,}"
-                f"{_ms(row.cpu_ms):>9}{_ms(row.p50_ms):>9}{_ms(row.p99_ms):>9}"
+                f"{_ms(row.cpu_ms):>9}{_ms(row.p50_ms):>9}{_ms(row.p99_ms):>9}{_mb(row.memory_mb):>7}"
             )
             lines.append(line.rstrip())
     lines += ["", "CPU ms: CPU time for each packet that the stage took."]
+    if any(stage.variant for stage in best.stages):
+        lines.append("MB: what loading the model adds to the memory of a process with another one.")
     if left_out:
         lines.append(f"Left out, for they would act: {', '.join(left_out)}.")
     return lines
@@ -107,3 +125,7 @@ def _table(name: str, left_out: tuple[str, ...], results: "list[Measured]") -> l
 
 def _ms(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
+
+
+def _mb(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"

@@ -4,14 +4,21 @@ Stream time drives the clock, so that a source that keeps a pace of its own does
 camera still does: then look at the CPU time, not at the packets a second.
 """
 
+import json
 import resource
+import subprocess
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean
 from typing import Any
+
+import msgspec
 
 from edgeapp.cli import exits
 from edgeapp.core.clock import FakeClock
@@ -24,12 +31,15 @@ from edgeapp.runtime.kit import Kit, Life
 from edgeapp.runtime.lane import Lane
 from edgeapp.runtime.pipeline import Pipeline
 from edgeapp.runtime.slot import Slot
+from edgeapp.service.replay import sha256_of
+from edgeapp.watchdog.costs import VERSION, Costs, RungCosts, StageCosts, this_device
 
 _WARM_UP = 3
 """Packets at the start that are not counted: they load, allocate and fill caches."""
 _SILENCE_S = 5.0
 """A source that gives nothing for so long is given up."""
 _PAUSE_S = 0.01
+_LOAD_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,8 @@ class StageCost:
     p50_ms: float | None
     """Wall time for each packet; None for sources, whose waiting is no cost."""
     p99_ms: float | None
+    memory_mb: float | None = None
+    """What its model adds to the resident memory, in MB; None for what is no model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +91,46 @@ def without_effects(plan: Plan) -> tuple[Plan, tuple[str, ...]]:
 def rungs_of(plan: Plan) -> int:
     """How many measurements show every variant."""
     return max((len(stage.variants) for stage in plan.stages.values()), default=0) or 1
+
+
+_LOAD = """
+import resource
+import sys
+from pathlib import Path
+from edgeapp.core.clock import MonotonicClock
+from edgeapp.models.session import Pool
+
+def resident_bytes():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+file = Path(sys.argv[1])
+with Pool(MonotonicClock()).lease(file) as first:
+    first.warm_up()
+    before = resident_bytes()
+    with Pool(MonotonicClock()).lease(file) as second:
+        second.warm_up()
+        print(resident_bytes() - before)
+"""
+
+
+def memory_mb(file: Path) -> float | None:
+    """What loading a model and running it once adds to the resident memory, in MB.
+
+    In a process of its own, since what this one let go of is not given back to the system; and in
+    addition to another model, for the first one brings what onnxruntime takes only once (10 to 25
+    MB). None where that process fails.
+    """
+    try:
+        said = subprocess.run(  # noqa: S603 - our own interpreter and text
+            [sys.executable, "-c", _LOAD, str(file)],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=_LOAD_TIMEOUT_S,
+        ).stdout
+        return max(0.0, int(said) / 1e6)
+    except (subprocess.SubprocessError, OSError, ValueError):
+        return None
 
 
 def measure(
@@ -188,6 +240,7 @@ class _Bench:
             tally.cpu_ns / tally.packets / 1e6 if tally.packets else None,
             tally.wall.percentile_ms(50),
             tally.wall.percentile_ms(99),
+            memory_mb(stage.variants[0].file) if stage.variants else None,
         )
 
 
@@ -296,3 +349,57 @@ class _Nowhere:
     def seal(self, message: Message) -> bytes:
         """The body as it is."""
         return message.body
+
+
+def costs_of(plan: Plan, results: Sequence[Measured]) -> Costs:
+    """The measurements of every rung, as a governor reads them.
+
+    Raises:
+        OSError: a model file is gone.
+    """
+    stages = []
+    for position, stage in enumerate(plan.stages.values()):
+        rungs = len(stage.variants) or 1
+        measured = [result.stages[position] for result in results[:rungs]]
+        stages.append(StageCosts(stage.id, stage.plugin.name, tuple(map(_rung, measured))))
+        if stage.variants:
+            stages[-1] = _with_models(stages[-1], stage)
+    when = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return Costs(VERSION, plan.name, when, this_device(), tuple(stages))
+
+
+def _rung(cost: StageCost) -> RungCosts:
+    return RungCosts(
+        packets=cost.packets,
+        cpu_s=_seconds(cost.cpu_ms),
+        wall_p50_s=_seconds(cost.p50_ms),
+        wall_p99_s=_seconds(cost.p99_ms),
+        variant=cost.variant,
+        memory_mb=cost.memory_mb,
+    )
+
+
+def _with_models(costs: StageCosts, stage: StagePlan) -> StageCosts:
+    rungs = [
+        msgspec.structs.replace(
+            rung, sha256=sha256_of(variant.file), accuracy=_accuracy(variant.file)
+        )
+        for rung, variant in zip(costs.rungs, stage.variants, strict=True)
+    ]
+    return StageCosts(costs.id, costs.plugin, tuple(rungs))
+
+
+def _accuracy(model: Path) -> float | None:
+    """The mean AP50-95 over the conditions that the accuracy.json beside a model lists."""
+    try:
+        text = (model.parent / "accuracy.json").read_text(encoding="utf-8")
+        conditions = json.loads(text)["models"][model.name].values()
+        values = [float(condition["ap50_95"]) for condition in conditions]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
+    mean = fmean(values) if values else None
+    return mean if mean is not None and 0 <= mean <= 1 else None
+
+
+def _seconds(ms: float | None) -> float | None:
+    return None if ms is None else ms / 1000
