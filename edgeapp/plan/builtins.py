@@ -23,6 +23,7 @@ BUILTINS: Mapping[tuple[Kind, str], str] = {
     ("transform", "features"): "edgeapp.transforms.features:FeaturesOfSignal",
     ("transform", "resample"): "edgeapp.transforms.resample:Resample",
     ("transform", "logmel"): "edgeapp.transforms.logmel:Logmel",
+    ("transform", "machine_health"): "edgeapp.transforms.machine_health:MachineHealth",
     ("transform", "anomaly"): "edgeapp.transforms.anomaly:Anomaly",
     ("transform", "keep"): "edgeapp.transforms.keep:Keep",
     ("transform", "gate"): "edgeapp.transforms.gate:Gate",

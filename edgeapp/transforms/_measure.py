@@ -8,19 +8,13 @@ from numpy.typing import NDArray
 
 from edgeapp.api import BadPacket, BearingGeometry, Features, Signal
 from edgeapp.transforms import _spectral
+from edgeapp.transforms._bands import ACCELERATION, Velocity, bins_of
 from edgeapp.transforms.bearing_lines import Line, fault_hz, search_places, strongest
 
 Floats = NDArray[np.float64]
 
-ACCELERATION = "m/s²"
-VELOCITY_HZ = (10.0, 1000.0)
-"""The band of ISO 20816 for machines that turn faster than 600 rpm."""
-
 _AT_ONCE = 1 << 17
 """Samples measured in one go: scratch of about 1 MiB stays in the cache and bounds memory."""
-_LEAST_CYCLES = 4
-"""Of the lowest frequency of velocity; with fewer, what lies below it leaks into the band, where
-integration makes the most of it."""
 _LEAST_CAGE_TURNS = 3
 """Below this the Hann² window's main lobe reaches from the mean to the cage's line."""
 _HIGHEST = 0.95
@@ -63,7 +57,7 @@ class Measure:
     def __init__(self, form: Form, wanted: Wanted) -> None:
         self.form = form
         self._bands = [self._bins(band) for band in wanted.band_hz]
-        self._velocity = self._velocity_weights()
+        self._velocity = self._velocity_here()
         self._envelope: _spectral.SquaredEnvelope | None = None
         self._places: list[Line] = []
         if wanted.bearing is not None and wanted.shaft_hz is not None:
@@ -89,37 +83,16 @@ class Measure:
         )
 
     def _bins(self, band_hz: tuple[float, float]) -> slice:
-        low, high = band_hz
-        rate_hz, count = self.form.rate_hz, self.form.length
-        if high > rate_hz / 2:
-            raise BadPacket(
-                f"the band [{low:g}, {high:g}] Hz reaches above {rate_hz / 2:g} Hz, half the "
-                f"sampling rate: choose a lower band or sample faster",
-                reason="above_nyquist",
-            )
-        first = int(np.ceil(low * count / rate_hz - 1e-9))
-        last = int(np.floor(high * count / rate_hz + 1e-9))
-        if last < first:
-            raise BadPacket(
-                f"the band [{low:g}, {high:g}] Hz falls between the {rate_hz / count:g} Hz wide "
-                "steps of this window's spectrum: choose a longer window or a wider band",
-                reason="too_short",
-            )
-        return slice(first, last + 1)
+        return bins_of(band_hz, self.form.rate_hz, self.form.length)
 
-    def _velocity_weights(self) -> tuple[slice, Floats] | None:
-        """The bins from 10 to 1000 Hz, and what turns (m/s²)² there into (mm/s)²."""
-        rate_hz, count = self.form.rate_hz, self.form.length
-        low, high = VELOCITY_HZ
-        if (
-            ACCELERATION not in self.form.units
-            or rate_hz <= 2 * high
-            or count < _LEAST_CYCLES * rate_hz / low
-        ):
+    def _velocity_here(self) -> Velocity | None:
+        """Where the band can be seen."""
+        if ACCELERATION not in self.form.units:
             return None
-        bins = self._bins(VELOCITY_HZ)
-        omega = 2 * np.pi * np.arange(bins.start, bins.stop) * rate_hz / count
-        return bins, (1000 / omega) ** 2
+        try:
+            return Velocity.of(self.form.rate_hz, self.form.length)
+        except BadPacket:
+            return None
 
     def _plan_envelope(self, wanted: Wanted, strikes_hz: dict[str, float]) -> None:
         rate_hz, count = self.form.rate_hz, self.form.length
@@ -204,8 +177,7 @@ class Measure:
             if self._envelope is not None:
                 found += self._bearing_lines(self._envelope.amplitudes(transform))
             if self._velocity is not None:
-                bins, weights = self._velocity
-                found.append(np.sqrt(np.vecdot(power[..., bins], weights)))
+                found.append(self._velocity.rms(power))
         values: Floats = np.stack(found, axis=-1).reshape(number, -1)[:, self._columns]
         return values
 
