@@ -19,10 +19,10 @@ def _sound(corners: Polygon) -> Polygon:
     if len(set(corners)) != len(corners):
         raise ValueError("every corner is named once; the last one joins the first by itself")
     edges = list(zip(corners, (*corners[1:], corners[0]), strict=True))
-    if abs(sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in edges)) < 1e-9:  # noqa: PLR2004 - twice the area
-        raise ValueError("the corners lie on one line: they enclose nothing")
     if any(_cross(one, other) for one, other in combinations(edges, 2)):
         raise ValueError("its edges cross: name the corners in the order in which they are joined")
+    if abs(sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in edges)) < 1e-9:  # noqa: PLR2004 - twice the area
+        raise ValueError("the corners lie on one line: they enclose nothing")
     return corners
 
 

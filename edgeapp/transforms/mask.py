@@ -1,26 +1,19 @@
 """Mask: parts of the picture that nobody shall see."""
 
-from pydantic import field_validator
-
 from edgeapp.api import Context, Field, Image, Options, Packet, transform
-from edgeapp.core.privacy import Polygon, blacked_out
-from edgeapp.transforms._polygon import check_zones
+from edgeapp.core.privacy import blacked_out
+from edgeapp.transforms._polygon import PolygonOption
 
 
 class MaskOptions(Options):
     """What is blacked out."""
 
-    regions: dict[str, Polygon] = Field(
+    regions: dict[str, PolygonOption] = Field(
+        min_length=1,
         description="What is blacked out, each under a name: the corners [x, y] in order, as "
         "fractions of the camera's picture. {window: [[0.1, 0], [0.4, 0], [0.4, 0.3]]} is a "
         "triangle at its top.",
     )
-
-    @field_validator("regions")
-    @classmethod
-    def _polygons(cls, regions: dict[str, Polygon]) -> dict[str, Polygon]:
-        check_zones(regions, "region")
-        return regions
 
 
 @transform("mask", stateless=True)

@@ -5,13 +5,12 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import field_validator
 
 from edgeapp.api import Context, Field, Image, Options, Packet, View, transform
 from edgeapp.core.opencv import cv2
-from edgeapp.core.privacy import Polygon, touched
+from edgeapp.core.privacy import touched
 from edgeapp.transforms._background import Background
-from edgeapp.transforms._polygon import check_zones
+from edgeapp.transforms._polygon import PolygonOption
 
 NS = 1_000_000_000
 
@@ -38,7 +37,7 @@ class MotionOptions(Options):
         description="Changes of so many grey levels of 255 or fewer are ignored; noise above that "
         "is learned.",
     )
-    ignore: dict[str, Polygon] = Field(
+    ignore: dict[str, PolygonOption] = Field(
         {},
         description="Where nothing counts as motion, each under a name, such as a road behind the "
         "fence: the corners [x, y] of a polygon in order, as fractions of the camera's picture.",
@@ -71,13 +70,6 @@ class MotionOptions(Options):
         le=1,
         description="A region is at least so large, as a share of the picture's shorter side.",
     )
-
-    @field_validator("ignore")
-    @classmethod
-    def _polygons(cls, ignore: dict[str, Polygon]) -> dict[str, Polygon]:
-        if ignore:
-            check_zones(ignore, "region")
-        return ignore
 
 
 @transform("motion")
