@@ -39,7 +39,7 @@ from edgeapp.core.sampling import Misfit, Sampling
 from edgeapp.core.secret import Secret
 from edgeapp.core.stage import Emit, Tensors, TensorSpec, TensorSpecs
 from edgeapp.errors import BadPacket, ConfigError, PluginError, Stopping, Unavailable
-from edgeapp.rules.rule import DetectionRule, Matcher, Rule
+from edgeapp.rules.rule import Chooser, DetectionRule, Matcher, Rule
 
 __all__ = [
     "At",
@@ -47,6 +47,7 @@ __all__ = [
     "Bands",
     "BearingGeometry",
     "BearingOrders",
+    "Chooser",
     "Clock",
     "ConfigError",
     "Context",

@@ -54,38 +54,44 @@ _ARITHMETIC: Mapping[str, Callable[[float, float], float]] = {
 }
 
 
-def named(tree: Tree) -> Iterator[Name | Call]:
-    """Every field and every `count(...)` of a rule, in its order."""
+def parts(tree: Tree) -> Iterator[Tree]:
+    """A rule and all that it is made of, in its order."""
+    yield tree
     match tree:
-        case Name():
-            yield tree
-        case Call():
-            if tree.function == "count":
-                yield tree
-            else:
-                for argument in tree.arguments:
-                    yield from named(argument)
         case Negative() | Not() | Among():
-            yield from named(tree.of)
+            yield from parts(tree.of)
         case Arithmetic() | Comparison():
-            yield from named(tree.left)
-            yield from named(tree.right)
+            yield from parts(tree.left)
+            yield from parts(tree.right)
         case Joined():
             for part in tree.parts:
-                yield from named(part)
-        case Constant():
-            pass
-        case _:
-            assert_never(tree)
+                yield from parts(part)
+        case Call():
+            for argument in tree.arguments:
+                yield from parts(argument)
 
 
-def name_of(said: Name | Call) -> tuple[str, str | None]:
-    """The field that a name or a `count(...)` reads, and the key."""
-    if isinstance(said, Name):
-        return said.name, said.key
-    label = said.arguments[0]
-    assert isinstance(label, Constant)  # so `check` has seen to it
-    return said.function, str(label.value)
+def name_of(part: Tree) -> str | None:
+    """The field that a part reads, if it does."""
+    if isinstance(part, Name):
+        return part.name
+    return "count" if isinstance(part, Call) and part.function == "count" else None
+
+
+def texts_of(part: Tree) -> tuple[str, tuple[str, ...]] | None:
+    """A field, and its keys or the texts that it is compared with; None for other parts."""
+    match part:
+        case Name(name=name, key=str(key)):
+            return name, (key,)
+        case Call(function="count", arguments=(Constant(value=str(label)),)):
+            return "count", (label,)
+        case Comparison(left=Name(name=name), right=Constant(value=str(text))):
+            return name, (text,)
+        case Comparison(left=Constant(value=str(text)), right=Name(name=name)):
+            return name, (text,)
+        case Among(of=Name(name=name), choices=choices):
+            return name, tuple(c.value for c in choices if isinstance(c.value, str))
+    return None
 
 
 # -- types --------------------------------------------------------------------------------------
@@ -326,11 +332,10 @@ class _Compiler:
 
     def _call(self, tree: Call) -> Read:
         if tree.function == "count":
-            name, label = name_of(tree)
-            field = self._fields.get(name)
-            if field is None or field.of is None or label is None:
+            field, label = self._fields.get("count"), tree.arguments[0]
+            if field is None or field.of is None or not isinstance(label, Constant):
                 return _always(nan)
-            return field.of(label)
+            return field.of(str(label.value))
         arguments = tuple(self.number(argument) for argument in tree.arguments)
         if tree.function == "abs":
             return _absolute(arguments[0])

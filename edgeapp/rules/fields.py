@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from math import degrees, nan, sqrt
+from numbers import Real
 from operator import attrgetter, itemgetter
 from typing import Any, Literal, TypeAlias
 
@@ -35,20 +36,18 @@ class RuleField:
     of: Callable[[str], Read] | None = None
     """What reads `name("label")`."""
     keys: Callable[[Any], Iterable[str]] | None = None
-    """The keys that a payload has."""
-    fixed: bool = False
-    """Whether every packet of a stage has the same keys, so that a missing one is a mistake."""
+    """From a payload, all keys or texts that its stage will ever give; None where that is open."""
 
 
 def number(value: object) -> float:
     """Any number as a float; not-a-number for what is none."""
     if type(value) is float:
         return value
-    if isinstance(value, bool | str) or value is None:
+    if isinstance(value, bool) or not isinstance(value, Real):  # Real: those of numpy, too
         return nan
     try:
-        return float(value)  # type: ignore[arg-type]  # whatever a plugin put there
-    except (TypeError, ValueError, OverflowError):
+        return float(value)
+    except OverflowError:
         return nan
 
 
@@ -76,7 +75,8 @@ def _indexed(names_of: Callable[[Any], tuple[str, ...]]) -> Callable[[str], Call
     return of
 
 
-_label_index = _indexed(lambda payload: payload.labels)
+_labels = attrgetter("labels")
+_label_index = _indexed(_labels)
 _name_index = _indexed(lambda payload: payload.names)
 
 
@@ -132,12 +132,11 @@ _DETECTIONS: Mapping[str, RuleField] = {
     "count": RuleField(
         "number",
         'how many were found; count("person"): how many of a label',
-        lambda packet: float(len(packet.value.scores)),
+        lambda packet: float(len(packet.value)),
         of=_counted,
-        keys=lambda payload: payload.labels,
-        fixed=True,
+        keys=_labels,
     ),
-    "label": RuleField("text", "label of the best", _best_label),
+    "label": RuleField("text", "label of the best", _best_label, keys=_labels),
     "score": RuleField("number", "score of the best, 0 to 1", _best_score),
 }
 
@@ -173,7 +172,6 @@ _SCORE: Mapping[str, RuleField] = {
         'what it is made of: parts["t2"]',
         at=_part,
         keys=lambda payload: payload.parts,
-        fixed=True,
     ),
 }
 
@@ -195,7 +193,6 @@ _FEATURES: Mapping[str, RuleField] = {
         'in the unit of the feature: values["x.rms"]',
         at=_value,
         keys=lambda payload: payload.names,
-        fixed=True,
     ),
 }
 
@@ -225,14 +222,13 @@ def _score_of(key: str) -> Read:
 
 
 _LABELS: Mapping[str, RuleField] = {
-    "label": RuleField("text", "the likeliest label", _top_label),
+    "label": RuleField("text", "the likeliest label", _top_label, keys=_labels),
     "score": RuleField("number", "its score, 0 to 1", _top_score),
     "scores": RuleField(
         "number",
         'that of one label, 0 to 1: scores["dog"]',
         at=_score_of,
-        keys=lambda payload: payload.labels,
-        fixed=True,
+        keys=_labels,
     ),
 }
 
@@ -255,8 +251,7 @@ _MASK: Mapping[str, RuleField] = {
         "number",
         'the fraction that a label covers, 0 to 1: areas["weeds"]',
         at=_area_of,
-        keys=lambda payload: payload.labels,
-        fixed=True,
+        keys=_labels,
     ),
 }
 
@@ -309,7 +304,6 @@ _EVENT: Mapping[str, RuleField] = {
         "any",
         'what else is known: facts["zone"]',
         at=_fact,
-        keys=lambda payload: payload.facts,
     ),
 }
 
@@ -334,7 +328,7 @@ def detection_rows(found: Detections) -> list[Row]:
 
 
 _DETECTION: Mapping[str, RuleField] = {
-    "label": RuleField("text", "what it is", itemgetter(0)),
+    "label": RuleField("text", "what it is", itemgetter(0), keys=_labels),
     "score": RuleField("number", "how sure the model is, 0 to 1", itemgetter(1)),
     "left": RuleField("number", "its left edge, 0 to 1 across the picture", itemgetter(2)),
     "top": RuleField("number", "its upper edge, 0 to 1 down the picture", itemgetter(3)),
@@ -355,7 +349,10 @@ _DETECTION: Mapping[str, RuleField] = {
 
 @dataclass(frozen=True)
 class Scope:
-    """What a rule is asked about, and the fields of each payload class there."""
+    """What a rule is asked about, and the fields of each payload class there.
+
+    The same word is of the same kind in all tables, so types are known before payloads are.
+    """
 
     noun: str
     tables: Mapping[type[Payload], Mapping[str, RuleField]]
@@ -363,10 +360,6 @@ class Scope:
     def fields(self, payload: type) -> Mapping[str, RuleField]:
         """The fields of a payload class, those of its bases included."""
         return _fields(self.noun, payload)
-
-    def names(self) -> Mapping[str, Kind]:
-        """Every word of all payloads; the same word is of the same kind everywhere."""
-        return {name: field.kind for table in self.tables.values() for name, field in table.items()}
 
 
 PACKETS = Scope(

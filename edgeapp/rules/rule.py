@@ -13,7 +13,7 @@ from edgeapp.core.context import Log
 from edgeapp.core.link import AnyPacket
 from edgeapp.core.payload import Detections, Payload
 from edgeapp.document.words import did_you_mean
-from edgeapp.rules.compiler import Test, check, compiled, name_of, named
+from edgeapp.rules.compiler import Test, check, compiled, name_of, parts, texts_of
 from edgeapp.rules.fields import PACKETS, SINGLE, Scope, detection_rows
 from edgeapp.rules.syntax import RuleError, parse
 
@@ -49,9 +49,9 @@ class Rule:
         if any(payload is Payload for payload in arriving):
             return  # whatever may come
         known = {name: f for one in arriving for name, f in self.scope.fields(one).items()}
-        for said in named(self._tree):
-            name, _ = name_of(said)
-            if name not in known:
+        for said in parts(self._tree):
+            name = name_of(said)
+            if name is not None and name not in known:
                 what = " or ".join(one.__name__ for one in arriving)
                 remedy = did_you_mean(name, known, heading="Fields")
                 raise RuleError(f"{what} has no '{name}'", said.at, said.width, remedy)
@@ -64,16 +64,15 @@ class Rule:
         return test
 
     def absent(self, value: Payload) -> list[tuple[str, tuple[str, ...]]]:
-        """Keys of the rule that this payload should have and has not, and those that it has."""
+        """Keys and labels of the rule that no such payload will ever have, and those that it has."""
         fields = self.scope.fields(type(value))
         absent = []
-        for said in named(self._tree):
-            name, key = name_of(said)
+        for part in parts(self._tree):
+            name, texts = texts_of(part) or ("", ())
             field = fields.get(name)
-            if key is not None and field is not None and field.fixed and field.keys is not None:
+            if field is not None and field.keys is not None:
                 known = tuple(field.keys(value))
-                if key not in known:
-                    absent.append((key, known))
+                absent += [(text, known) for text in texts if text not in known]
         return absent
 
     def __repr__(self) -> str:
@@ -115,27 +114,40 @@ class DetectionRule(Rule):
 
     scope = SINGLE
 
-    def chosen(self, found: Detections) -> NDArray[np.bool_]:
-        """Which detections match: (n,) bool."""
-        test = self.test(type(found))
-        return np.fromiter(
-            (test(row) is True for row in detection_rows(found)), np.bool_, len(found)
-        )
 
+class _Asking:
+    """Asks a rule of one payload after another. For one thread.
 
-class Matcher:
-    """Asks a packet rule of one packet after another. For one thread.
-
-    A key that the first packets of a stage do not have is told once, since it is likely a slip.
+    A key or a label that does not come is told once: it is likely a slip.
     """
 
-    __slots__ = ("_log", "_rule", "_tests", "_told")
+    __slots__ = ("_log", "_rule", "_told")
 
     def __init__(self, rule: Rule, log: Log) -> None:
         self._rule = rule
         self._log = log
-        self._tests: dict[type, Test] = {}
         self._told: set[str] = set()
+
+    def _tell(self, value: Payload) -> None:
+        for text, known in self._rule.absent(value):
+            if text not in self._told:
+                self._told.add(text)
+                self._log.warning(
+                    "the rule names what does not come",
+                    rule=self._rule.text,
+                    missing=text,
+                    comes=", ".join(known),
+                )
+
+
+class Matcher(_Asking):
+    """Asks a rule of packets."""
+
+    __slots__ = ("_tests",)
+
+    def __init__(self, rule: Rule, log: Log) -> None:
+        super().__init__(rule, log)
+        self._tests: dict[type, Test] = {}
 
     def __call__(self, packet: AnyPacket) -> bool:
         """Whether the rule is true of a packet. Never raises."""
@@ -146,13 +158,22 @@ class Matcher:
             self._tell(packet.value)
         return test(packet) is True
 
-    def _tell(self, value: Payload) -> None:
-        for key, known in self._rule.absent(value):
-            if key not in self._told:
-                self._told.add(key)
-                self._log.warning(
-                    "the rule names what does not come",
-                    rule=self._rule.text,
-                    missing=key,
-                    comes=", ".join(known),
-                )
+
+class Chooser(_Asking):
+    """Asks a rule of the detections of a picture."""
+
+    __slots__ = ("_labels",)
+
+    def __init__(self, rule: DetectionRule, log: Log) -> None:
+        super().__init__(rule, log)
+        self._labels: tuple[str, ...] | None = None
+
+    def __call__(self, found: Detections) -> NDArray[np.bool_]:
+        """Which detections the rule is true of: (n,) bool. Never raises."""
+        if found.labels is not self._labels:
+            self._labels = found.labels
+            self._tell(found)
+        test = self._rule.test(type(found))
+        return np.fromiter(
+            (test(row) is True for row in detection_rows(found)), np.bool_, len(found)
+        )

@@ -19,6 +19,7 @@ from edgeapp.core.plugin import Options, Surroundings
 from edgeapp.errors import Stopping
 from edgeapp.plan.graph import StagePlan
 from edgeapp.plan.registry import register
+from edgeapp.rules.rule import Rule
 from edgeapp.runtime.inlet import Inlet
 from edgeapp.runtime.kit import FaultBudget, Kit, Life
 from edgeapp.runtime.slot import Slot
@@ -111,6 +112,7 @@ def run_stage(
     clock: FakeClock | None = None,
     burst: int = 1,
     every_s: float = 0.0,
+    when: str | None = None,
 ) -> Ran:
     """Run a transform, an action or an output on packets, `burst` of them at a time.
 
@@ -121,10 +123,12 @@ def run_stage(
     Raises:
         PluginError: the class breaks the contract of plugins.
         pydantic.ValidationError: the options are wrong.
+        ValueError: the rule `when`, of an action or an output, is wrong.
     """
     clock = clock or FakeClock()
     with _folder(data_dir) as folder:
-        slot, uplink, log = _slot(cls, options, Path(folder), clock, every_s)
+        rule = None if when is None else Rule(when)
+        slot, uplink, log = _slot(cls, options, Path(folder), clock, every_s=every_s, when=rule)
         out: list[AnyPacket] = []
         slot.open()
         waiting: list[AnyPacket] = []
@@ -199,7 +203,9 @@ def _slot(
     options: Mapping[str, Any] | Options,
     folder: Path,
     clock: FakeClock,
+    *,
     every_s: float,
+    when: Rule | None,
 ) -> tuple[Slot, RecordingUplink, LogBook]:
     plugin = register(cls)
     if plugin.kind not in {"transform", "action", "output"}:
@@ -212,6 +218,7 @@ def _slot(
         reads=("source",),
         consumers=(),
         every_s=every_s,
+        when=when,
     )
     life = Life(FaultBudget(clock))
     return slot_class(plugin)(plan, "test", kit, life, StageMeters()), uplink, log

@@ -8,6 +8,7 @@ from pydantic import field_validator, model_validator
 
 from edgeapp.api import (
     BadPacket,
+    Chooser,
     Context,
     DetectionRule,
     Detections,
@@ -76,8 +77,8 @@ class Keep:
     """
 
     def __init__(self, options: KeepOptions, context: Context) -> None:
-        del context  # needs nothing from outside
         self._options = options
+        self._rule = None if options.when is None else Chooser(options.when, context.log)
         self._steady_ns = round(options.steady_s * NS)
         self._labels: tuple[str, ...] | None = None
         self._wanted: NDArray[np.int32] = np.empty(0, np.int32)
@@ -105,8 +106,8 @@ class Keep:
         if options.min_area > 0 or options.max_area < 1:
             area = np.prod(found.xyxy[:, 2:] - found.xyxy[:, :2], axis=1)
             chosen &= (area >= options.min_area) & (area <= options.max_area)
-        if options.when is not None:
-            chosen &= options.when.chosen(found)
+        if self._rule is not None:
+            chosen &= self._rule(found)
         return chosen
 
     def _classes(self, labels: tuple[str, ...]) -> NDArray[np.int32]:
