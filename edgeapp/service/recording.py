@@ -262,18 +262,20 @@ class Recording:
                 return
             letter, body = frame
             if letter == b"E":
-                self._end(body, self._size - handle.tell(), whole=whole)
+                self._end(body, handle, whole=whole)
                 return
             self._frames.append((start + _HEAD.size, len(body)))
 
-    def _end(self, body: bytes, behind: int, *, whole: bool) -> None:
+    def _end(self, body: bytes, handle: Any, *, whole: bool) -> None:
         try:
             ending = msgspec.json.decode(body, type=Ending)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise RecordingError(f"the end of '{self.file}' is damaged: {error}") from None
-        if whole and behind == _TRAILER.size and ending.packets == len(self):
+        trailer = handle.read(_TRAILER.size + 1)
+        right = _TRAILER.pack(_HEAD.size + len(body), _END)
+        if trailer == right and ending.packets == len(self):
             self.ending = ending
-        elif whole or behind >= _TRAILER.size or ending.packets != len(self):
+        elif whole or len(trailer) >= _TRAILER.size or ending.packets != len(self):
             raise RecordingError(f"the end of '{self.file}' is damaged")
 
     def _has_trailer(self, handle: Any) -> bool:
