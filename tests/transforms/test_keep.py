@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from edgeapp.api import Detections
+from edgeapp.api import Detections, Tracks
 from edgeapp.testing import packets, run_stage
 from edgeapp.transforms.keep import Keep
 
@@ -67,3 +67,31 @@ def test_a_label_that_the_model_does_not_know_drops_the_picture_and_says_so() ->
 def test_an_empty_range_of_areas_is_refused() -> None:
     with pytest.raises(ValidationError, match="min_area is not larger"):
         kept({"min_area": 0.5, "max_area": 0.1})
+
+
+def test_a_rule_keeps_the_detections_of_which_it_is_true() -> None:
+    picture = found(("dog", 0.9, 0.5), ("cat", 0.8, 0.1), ("person", 0.7, 1.0))
+    assert kept({"when": 'label in ["dog", "cat"] and area > 0.02'}, picture) == [["dog"]]
+    assert kept({"when": "score < 0.85", "label": "person"}, picture) == [["person"]]
+    assert kept({"when": "score > 0.95"}, picture) == []
+
+
+def test_a_rule_knows_the_numbers_of_tracks_and_they_stay_tracks() -> None:
+    picture = found(("dog", 0.9, 0.5), ("cat", 0.8, 0.1))
+    tracks = Tracks(
+        picture.xyxy, picture.scores, picture.classes, picture.labels, ids=np.array([4, 5])
+    )
+    ran = run_stage(Keep, {"when": "id == 5"}, packets([tracks]))
+    [left] = ran.values
+    assert isinstance(left, Tracks)
+    assert left.ids.tolist() == [5]
+
+
+def test_a_rule_about_a_label_that_the_model_does_not_know_is_told_once() -> None:
+    ran = run_stage(Keep, {"when": 'label == "persn"'}, packets([found(("person", 0.9, 0.5))] * 3))
+    assert ran.log.said("warning") == ["the rule names what does not come"]
+
+
+def test_a_wrong_rule_is_refused() -> None:
+    with pytest.raises(ValidationError, match="a detection has no field 'count'"):
+        kept({"when": "count > 1"})
