@@ -25,6 +25,7 @@ from edgeapp.plan.discover import Registry
 from edgeapp.plan.fitting import fit
 from edgeapp.plan.graph import Cut, Plan, StagePlan, VariantPlan
 from edgeapp.plan.links import cut_before, gates, lane_of, link_of
+from edgeapp.plan.physics import check_physics
 from edgeapp.plan.variants import Models, plan_variants
 from edgeapp.plan.wiring import Wiring, wire
 
@@ -59,6 +60,7 @@ class Check:
                 if stage:
                     stages[id_] = stage
                     check_demands(spec.stages[id_], stage, gives, self.registry, self.found)
+        check_physics(spec, stages, self.found)
         return None if self.found else Plan(spec.name, spec.about, self.file, stages)
 
     def _plugin(self, stage: StageSpec) -> Plugin | None:

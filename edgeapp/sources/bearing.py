@@ -14,6 +14,7 @@ from edgeapp.api import (
     Emit,
     Field,
     Options,
+    Sampling,
     Signal,
     samples_ns,
     source,
@@ -128,6 +129,10 @@ class BearingOptions(Options):
     def ring_s(self) -> float:
         """How long an impact can be heard."""
         return -log(_FORGOTTEN) / (2 * pi * self.resonance_hz * self.damping)
+
+    def sampling(self) -> Sampling:
+        """What is known of the signal before it comes."""
+        return Sampling.at(self.rate_hz, self.block_s)
 
 
 @source("bearing", live=False)

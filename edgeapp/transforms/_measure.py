@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from edgeapp.api import BadPacket, BearingGeometry, Features, Signal
 from edgeapp.transforms import _spectral
 from edgeapp.transforms._bands import ACCELERATION, Velocity, bins_of
+from edgeapp.transforms._tacho import speed_rpm
 from edgeapp.transforms.bearing_lines import Line, fault_hz, search_places, strongest
 
 Floats = NDArray[np.float64]
@@ -16,11 +17,17 @@ Floats = NDArray[np.float64]
 _AT_ONCE = 1 << 17
 """Samples measured in one go: scratch of about 1 MiB stays in the cache and bounds memory."""
 _LEAST_CAGE_TURNS = 3
-"""Below this the Hann² window's main lobe reaches from the mean to the cage's line."""
-_HIGHEST = 0.95
+"""Below this the Hann² window's main lobe reaches from the mean to the cage's line. The cage turns
+slower than the shaft, so that sidebands at the shaft's speed stand apart too."""
+HIGHEST = 0.95
 """Fraction of the Nyquist frequency up to which an anti-aliasing filter may be trusted."""
 _STILL = 1e-9
 """A deviation this small against the level is rounding, not vibration."""
+
+
+def needs_s(strikes_hz: dict[str, float]) -> float:
+    """How long a window must be to tell a bearing's lines apart."""
+    return _LEAST_CAGE_TURNS / strikes_hz["cage"]
 
 
 class Form(NamedTuple):
@@ -45,6 +52,9 @@ class Wanted(NamedTuple):
     shaft_hz: float | None = None
     envelope_hz: tuple[float, float] = (2_000.0, 10_000.0)
     slip: float = 0.02
+    tacho: str | None = None
+    """The channel that the shaft's speed is measured from, instead of `shaft_hz`."""
+    pulses_per_rev: float = 1.0
 
 
 class Measure:
@@ -60,8 +70,17 @@ class Measure:
         self._velocity = self._velocity_here()
         self._envelope: _spectral.SquaredEnvelope | None = None
         self._places: list[Line] = []
+        self._wanted = wanted
+        self._tacho = self._channel_of(wanted.tacho)
         if wanted.bearing is not None and wanted.shaft_hz is not None:
             self._plan_envelope(wanted, fault_hz(wanted.bearing, wanted.shaft_hz))
+        elif wanted.bearing is not None and wanted.tacho is not None:
+            band = self._envelope_band(wanted)
+            self._envelope = _spectral.SquaredEnvelope(
+                band.start, band.stop - 1, band.stop - band.start, form.length
+            )
+            # At any speed, so that windows have the same names: those of one turn per second.
+            self._places = search_places(fault_hz(wanted.bearing, 1.0), wanted.slip, 1.0)
         self._name(wanted)
 
         count = form.length
@@ -94,11 +113,26 @@ class Measure:
         except BadPacket:
             return None
 
+    def _channel_of(self, tacho: str | None) -> int | None:
+        if tacho is None:
+            return None
+        if tacho not in self.form.channels:
+            raise BadPacket(
+                f"there is no channel '{tacho}' for the tacho; there are "
+                f"{', '.join(self.form.channels)}",
+                reason="no_tacho",
+            )
+        return self.form.channels.index(tacho)
+
+    def _envelope_band(self, wanted: Wanted) -> slice:
+        low, high = wanted.envelope_hz
+        return self._bins((low, min(high, HIGHEST * self.form.rate_hz / 2)))
+
     def _plan_envelope(self, wanted: Wanted, strikes_hz: dict[str, float]) -> None:
         rate_hz, count = self.form.rate_hz, self.form.length
         duration_s = count / rate_hz
         low, high = wanted.envelope_hz
-        high = min(high, _HIGHEST * rate_hz / 2)
+        high = min(high, HIGHEST * rate_hz / 2)
         top_hz = max(strikes_hz.values())
         if high - low < 2 * top_hz:
             raise BadPacket(
@@ -107,13 +141,13 @@ class Measure:
                 "around a lower resonance",
                 reason="above_nyquist",
             )
-        if duration_s * strikes_hz["cage"] < _LEAST_CAGE_TURNS:
+        if duration_s < needs_s(strikes_hz):
             raise BadPacket(
                 f"a window of {duration_s:.3g} s is too short to tell this bearing's lines apart: "
-                f"it needs {_LEAST_CAGE_TURNS / strikes_hz['cage']:.2g} s or more",
+                f"it needs {needs_s(strikes_hz):.2g} s or more",
                 reason="too_short",
             )
-        band = self._bins((low, high))
+        band = self._envelope_band(wanted)
         self._places = [
             place
             for place in search_places(strikes_hz, wanted.slip, duration_s)
@@ -139,8 +173,12 @@ class Measure:
                     named.append((f"{place.fault}_hz", "Hz"))
             if self._velocity is not None:
                 named.append(("velocity_rms", "mm/s"))
+            if self._tacho is not None:
+                named.append(("speed_rpm", "rpm"))
             for name, its_unit in named:
-                if name != "velocity_rms" or unit == ACCELERATION:
+                if (channel == wanted.tacho) == (name == "speed_rpm") and (
+                    name != "velocity_rms" or unit == ACCELERATION
+                ):
                     names.append(f"{channel}.{name}")
                     units.append(its_unit)
                     columns.append(column)
@@ -167,6 +205,7 @@ class Measure:
         np.concatenate(
             [signal.samples for signal in signals], out=samples.reshape(-1, count)
         )  # the rows of all windows, one after the other
+        speeds = self._speeds(signals)
         found = self._in_time(samples, squares)
 
         if self._bands or self._velocity or self._envelope:
@@ -175,9 +214,12 @@ class Measure:
                 power = _spectral.power(transform, count)
                 found += [np.sqrt(power[..., bins].sum(axis=-1)) for bins in self._bands]
             if self._envelope is not None:
-                found += self._bearing_lines(self._envelope.amplitudes(transform))
+                lines = self._envelope.amplitudes(transform)
+                found += self._lines_at(speeds, lines) if speeds else self._bearing_lines(lines)
             if self._velocity is not None:
                 found.append(self._velocity.rms(power))
+        if speeds:
+            found.append(np.repeat(np.array(speeds)[:, None], len(self.form.channels), axis=1))
         values: Floats = np.stack(found, axis=-1).reshape(number, -1)[:, self._columns]
         return values
 
@@ -217,3 +259,33 @@ class Measure:
             if place.harmonic == 1:
                 found.append(position * self.form.rate_hz / self.form.length)
         return found
+
+    def _speeds(self, signals: Sequence[Signal]) -> list[float]:
+        """The shaft's speed in each window, in turns per minute; none without a tacho."""
+        if self._tacho is None:
+            return []
+        per_turn = self._wanted.pulses_per_rev
+        return [
+            speed_rpm(signal.samples[self._tacho], signal.rate_hz, per_turn) for signal in signals
+        ]
+
+    def _lines_at(self, speeds: Sequence[float], lines: Floats) -> list[Floats]:
+        """Like `_bearing_lines`, at each window's own speed; 0 where a line cannot be seen."""
+        bearing = self._wanted.bearing
+        assert bearing is not None
+        duration_s = self.form.length / self.form.rate_hz
+        columns = sum(1 + (place.harmonic == 1) for place in self._places)
+        found = np.zeros((columns, *lines.shape[:-1]))
+        for row, rpm in enumerate(speeds):
+            strikes_hz = fault_hz(bearing, rpm / 60)
+            if not rpm or duration_s < needs_s(strikes_hz):
+                continue
+            column = 0
+            for place in search_places(strikes_hz, self._wanted.slip, duration_s):
+                if place.high < lines.shape[-1]:
+                    amplitude, position = strongest(lines[row], place)
+                    found[column, row] = amplitude
+                    if place.harmonic == 1:
+                        found[column + 1, row] = position / duration_s
+                column += 1 + (place.harmonic == 1)
+        return list(found)

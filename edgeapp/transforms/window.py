@@ -12,8 +12,10 @@ from edgeapp.api import (
     Context,
     Continuity,
     Field,
+    Misfit,
     Options,
     Packet,
+    Sampling,
     Signal,
     samples_ns,
     transform,
@@ -73,6 +75,24 @@ class WindowOptions(Options):
                 reason="too_long",
             )
         return length, hop
+
+    def misfits(self, before: Sampling) -> Iterable[Misfit]:
+        """What keeps such windows from being cut."""
+        if before.rate_hz is not None:
+            try:
+                self.samples(before.rate_hz)
+            except BadPacket as error:
+                yield Misfit(
+                    "length_samples" if self.length_s is None else "length_s",
+                    str(error),
+                    "choose another length",
+                )
+
+    def sampled(self, before: Sampling) -> Sampling:
+        """The same signal, a window at a time."""
+        if before.rate_hz is None:
+            return before._replace(samples=self.length_samples)
+        return before._replace(samples=self.samples(before.rate_hz)[0])
 
 
 @transform("window")
