@@ -107,7 +107,9 @@ class _Stream:
             self._given, self._rate_hz
         )
         # A microphone's times waver by microseconds around its samples; they never go back.
-        at_ns = max(end_ns - behind_ns, self._end_ns or 0)
+        at_ns = end_ns - behind_ns
+        if self._end_ns is not None:
+            at_ns = max(at_ns, self._end_ns)
         self._end_ns = at_ns
         signal = Signal(
             np.ascontiguousarray(out.T), self._rate_hz, self._like.channels, self._like.units
