@@ -237,3 +237,58 @@ def test_names_and_units_belong_together() -> None:
         "x.skewness": "1",
         "x.velocity_rms": "mm/s",
     }
+
+
+def turning(rpm: float, rate_hz: float = 12_000.0, seconds: float = 2.0) -> Signal:
+    """A bearing's outer race struck at this speed, and a tacho of two pulses a turn."""
+    t = np.arange(round(rate_hz * seconds)) / rate_hz
+    strikes = 1 + np.cos(2 * np.pi * 3.584776 * rpm / 60 * t)
+    x = strikes * np.sin(2 * np.pi * 3500 * t)
+    tacho = (t * rpm / 60 * 2 + 0.1) % 1 < 0.4
+    samples = np.stack([x, tacho * 3.3]).astype(np.float32)
+    return Signal(samples, rate_hz, ("x", "t"), (ACCELERATION, "V"))
+
+
+TACHO = {"bearing": {}, "tacho_channel": "t", "pulses_per_rev": 2, "envelope_hz": [2500, 4500]}
+
+
+@pytest.mark.parametrize("rpm", [900.0, 1797.0, 3000.0])
+def test_a_bearings_lines_follow_the_speed_of_the_tacho(rpm: float) -> None:
+    found = features_of(turning(rpm), **TACHO)
+    assert found["t.speed_rpm"] == pytest.approx(rpm, rel=1e-3)
+    assert found["x.outer_hz"] == pytest.approx(3.584776 * rpm / 60, rel=2e-3)
+    assert found["x.outer_1"] == pytest.approx(
+        2, rel=0.1
+    )  # between two bins it reads up to a tenth lower
+    assert found["x.inner_1"] < 0.2
+    assert [name for name in found if name.startswith("t.")] == ["t.speed_rpm"]
+
+
+def test_lines_at_a_measured_speed_equal_those_at_the_same_speed_given() -> None:
+    signal = turning(1797)
+    alone = Signal(signal.samples[:1].copy(), signal.rate_hz, ("x",), (ACCELERATION,))
+    measured = features_of(signal, **TACHO)
+    given = features_of(alone, bearing={}, speed_rpm=1797, envelope_hz=[2500, 4500])
+    for name, value in given.items():
+        assert measured[name] == pytest.approx(value, rel=1e-3, abs=1e-6)
+
+
+def test_windows_at_any_speed_have_the_same_features_and_standing_has_no_lines() -> None:
+    stage = FeaturesOfSignal(FeaturesOptions.model_validate(TACHO), context())
+    standing = turning(1797)
+    samples = standing.samples.copy()
+    samples[1] = 0
+    standing = Signal(samples, standing.rate_hz, standing.channels, standing.units)
+    signals = [turning(1797), standing, turning(30), turning(60_000)]
+    many = stage.process_many(list(packets(signals)))
+    assert len({features.names for features in many}) == 1
+    by_name = [dict(zip(f.names, f.values.tolist(), strict=True)) for f in many]
+    assert by_name[0]["x.outer_1"] > 1
+    assert [found["x.outer_1"] for found in by_name[1:3]] == [0, 0]
+    assert by_name[1]["t.speed_rpm"] == 0
+    assert by_name[1]["x.rms"] > 0.5
+
+
+def test_a_tacho_that_is_not_there_drops_the_window() -> None:
+    ran = run_stage(FeaturesOfSignal, {"tacho_channel": "w"}, packets([turning(900)]))
+    assert dict(ran.dropped) == {"no_tacho": 1}
