@@ -10,6 +10,8 @@ used and closed, all on one thread. Optional methods, found by name:
   constants, as arrays of their shape and element type. It closes dimensions that the model leaves
   open. Called after `accept`. Inputs not named are zeros, and of their open dimensions only the
   first may be there: a batch of 1.
+- `acknowledge() -> str` on a transform whose alarms a person confirms: somebody has seen it. Called
+  between two packets, on the thread of the stage; returns a sentence on what that did.
 - `deliver(sealed: bytes) -> None` on an output that is its own destination, such as a file.
 """
 
