@@ -115,7 +115,7 @@ def needs_broker(plans: Sequence[Plan]) -> bool:
 def subscribe_hints(host: str, port: int) -> tuple[str, ...]:
     """Commands that show the messages from another terminal."""
     return (
-        f"{program()} tap --port {port}",
+        f"{program()} listen --port {port}",
         f"mosquitto_sub -h {host} -p {port} -t 'edgeapp/#' -v",
     )
 

@@ -59,11 +59,50 @@ COMMANDS = {
         "Print the JSON Schema of pipeline files, or those of messages.",
         "schema --messages",
     ),
+    "status": _Command(
+        "edgeapp.cli.status:status",
+        "Say how the pipelines are that run on this machine.\n\n"
+        "Exit code 0 if all is well, 1 if a pipeline failed, is stuck or waits for something that "
+        "is not there, 69 when nothing runs.",
+        "status",
+    ),
     "tap": _Command(
         "edgeapp.cli.tap:tap",
-        "Show the messages of a running device, one short line each.\n\n"
+        "Show what comes out of a stage of a running pipeline, live.\n\n"
+        "The pipeline does not wait: what comes faster than it is shown is skipped, and counted. "
+        "Regions that a `mask` hides are hidden here too.",
+        "tap detect --count 10",
+        "STAGE",
+    ),
+    "pin": _Command(
+        "edgeapp.cli.steer:pin",
+        "Hold a model stage on one variant of its ladder, whatever heat and load say.",
+        "pin detect yolox_nano --for 10m",
+        "STAGE VARIANT",
+    ),
+    "auto": _Command(
+        "edgeapp.cli.steer:auto",
+        "Let a pinned model stage follow heat and load again.",
+        "auto detect",
+        "STAGE",
+    ),
+    "pause": _Command(
+        "edgeapp.cli.steer:pause",
+        "Drain a running pipeline and close its devices, until `resume`.",
+        "pause porch",
+        "[PIPELINE]",
+    ),
+    "resume": _Command(
+        "edgeapp.cli.steer:resume",
+        "Open a paused pipeline again.",
+        "resume porch",
+        "[PIPELINE]",
+    ),
+    "listen": _Command(
+        "edgeapp.cli.listen:listen",
+        "Show the messages that a device sends, as its broker has them, one short line each.\n\n"
         "Exit code 69 when no broker answers.",
-        "tap --port 1883 --count 10",
+        "listen --port 1883 --count 10",
         "[TOPIC]",
     ),
     "record": _Command(

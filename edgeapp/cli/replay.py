@@ -101,14 +101,15 @@ def _summary(
     *,
     json: bool,
 ) -> None:
-    from edgeapp.cli import report
+    from edgeapp.cli import report, words
     from edgeapp.cli.words import plural, reasons
+    from edgeapp.service.facts import facts
 
     missing = recording.ending.missing if recording.ending else {}
     if json:
         from json import dumps
 
-        facts = {
+        summary = {
             "type": "summary",
             "packets": len(recording),
             "messages": messages,
@@ -117,9 +118,9 @@ def _summary(
             "cut_off": recording.ending is None,
             "missing": missing,
             "left_out": list(left_out),
-            "pipeline": report.facts(status),
+            "pipeline": facts(status, say=words.result),
         }
-        print(dumps(facts), flush=True)
+        print(dumps(summary), flush=True)
         return
     said = [f"{plural(messages, 'message')}. {report.sentence(status, outcome)}"]
     if recording.ending is None:

@@ -1,15 +1,13 @@
-"""What happened, without a live view: plain lines, facts for JSON, and sentences at the end."""
+"""What happened, without a live view: plain lines, and sentences at the end."""
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
 
 from edgeapp.cli import words
-from edgeapp.cli.recent import Recent
 from edgeapp.core.answers import Event, Labels, Mask, Pose
 from edgeapp.core.payload import Detections, Score
 from edgeapp.runtime.pipeline import Outcome
 from edgeapp.runtime.status import PipelineStatus, StageStatus
+from edgeapp.service.recent import Recent
 
 
 def plain(pipeline: PipelineStatus, recent: Recent, elapsed_s: float) -> str:
@@ -50,56 +48,11 @@ def dropped_of(pipeline: PipelineStatus) -> dict[str, int]:
     return dict(dropped)
 
 
-def facts(pipeline: PipelineStatus, recent: Recent | None = None) -> dict[str, Any]:
-    """A pipeline as plain data."""
-    stages = []
-    for stage in pipeline.stages:
-        row: dict[str, Any] = {
-            "id": stage.id,
-            "kind": stage.kind,
-            "plugin": stage.plugin,
-            "put": stage.put,
-            "taken": stage.taken,
-            "done": stage.done,
-            "emitted": stage.emitted,
-            "waiting": stage.waiting,
-            "dropped": {reason: count for reason, count in stage.dropped.items() if count},
-            "shed": stage.shed,
-            "faults": stage.faults,
-            "busy_s": round(stage.busy_ns / 1e9, 6),
-        }
-        if stage.setting is not None:
-            row |= {
-                "variant": stage.variant,
-                "rung": stage.setting.rung,
-                "divisor": stage.setting.divisor,
-            }
-        if stage.waiting_for is not None:
-            row["waiting_for"] = stage.waiting_for
-        if recent is not None:
-            row |= _rounded(recent.pace(pipeline.name, stage.id)._asdict())
-        else:
-            row["p50_ms"] = stage.age.percentile_ms(50)
-            row["p99_ms"] = stage.age.percentile_ms(99)
-        if stage.last is not None and (said := words.result(stage.last.value)):
-            row["last"] = said
-        stages.append(row)
-    return {
-        "name": pipeline.name,
-        "state": pipeline.state,
-        "why": pipeline.why,
-        "stages": stages,
-    }
-
-
-def _rounded(numbers: Mapping[str, float | None]) -> dict[str, float | None]:
-    return {k: None if v is None else round(v, 4) for k, v in numbers.items()}
-
-
 def sentence(pipeline: PipelineStatus, outcome: Outcome) -> str:
     """How a pipeline ended, in one or two sentences."""
     taken = sum(stage.taken for stage in pipeline.stages if stage.kind == "source")
     shed = sum(stage.shed for stage in pipeline.stages)
+    lost = sum(stage.lost for stage in pipeline.stages)
     dropped = dropped_of(pipeline)
     said = f"{pipeline.name} {outcome.ending}"
     if outcome.why:
@@ -107,6 +60,8 @@ def sentence(pipeline: PipelineStatus, outcome: Outcome) -> str:
     said += f": {words.plural(taken, 'packet')} in"
     if not taken:
         return f"{said}."
+    if lost:
+        said += f" ({lost:,} lost at the source)"
     if not dropped and not shed:
         said += ", all answered"
     if dropped:

@@ -17,6 +17,7 @@ from edgeapp.cli.arguments import Device, Duration, Files, Flag, Sets, existing,
 if TYPE_CHECKING:
     from edgeapp.cli.link_up import LinkUp
     from edgeapp.cli.watch import Watch
+    from edgeapp.config.device import DeviceConfig
     from edgeapp.core.clock import Clock
     from edgeapp.core.context import Log
     from edgeapp.plan.graph import Plan
@@ -102,7 +103,7 @@ def run_files(
         kit = _kit(plans, link, config.data_dir, log=log, clock=clock)
         with (around or _alone)(plans, kit) as app:
             watch = _watch(link, for_s=for_s, json=json, plain=plain)
-            outcomes = _run(app, link, watch, for_s)
+            outcomes = _run(app, link, _Beside(config, watch), for_s)
             _summary(app, outcomes, link, json=json, silent=watch.nobody_reads)
     return _code(outcomes, watch)
 
@@ -149,7 +150,25 @@ def _watch(link: "LinkUp", *, for_s: float | None, json: bool, plain: bool) -> "
     return Watch(LiveShow(link.view, for_s=for_s, hint=hint))
 
 
-def _run(app: "App", link: "LinkUp", watch: "Watch", for_s: float | None) -> "dict[str, Outcome]":
+class _Beside:
+    """What runs beside the pipelines: the view, and the control socket."""
+
+    def __init__(self, device: "DeviceConfig", watch: "Watch") -> None:
+        self._device = device
+        self._watch = watch
+
+    async def __call__(self, app: "App") -> None:
+        from edgeapp.cli import words
+        from edgeapp.service.control import control_socket
+        from edgeapp.service.verbs import Verbs
+
+        device = self._device
+        verbs = Verbs(app, device=device.device, say=words.result)
+        async with control_socket(device.run_dir or device.data_dir, verbs.table(), app.kit.log):
+            await self._watch(app)
+
+
+def _run(app: "App", link: "LinkUp", show: "_Beside", for_s: float | None) -> "dict[str, Outcome]":
     """Run the event loop.
 
     A signal that comes before the loop listens is not lost; one that comes after the end changes
@@ -164,7 +183,7 @@ def _run(app: "App", link: "LinkUp", watch: "Watch", for_s: float | None) -> "di
     async def beside(app: "App") -> None:
         if early:
             os.kill(os.getpid(), early[0])
-        await watch(app)
+        await show(app)
 
     gc.enable()
     gc.freeze()  # what is loaded by now stays; the collector need not walk it for years
@@ -182,7 +201,8 @@ def _run(app: "App", link: "LinkUp", watch: "Watch", for_s: float | None) -> "di
 def _summary(
     app: "App", outcomes: "dict[str, Outcome]", link: "LinkUp", *, json: bool, silent: bool
 ) -> None:
-    from edgeapp.cli import report
+    from edgeapp.cli import report, words
+    from edgeapp.service.facts import facts
 
     if silent:
         return
@@ -191,7 +211,7 @@ def _summary(
         from json import dumps
 
         rows = [
-            report.facts(pipeline)
+            facts(pipeline, say=words.result)
             | {
                 "ending": outcomes[pipeline.name].ending,
                 "stuck": outcomes[pipeline.name].stuck,

@@ -1,95 +1,164 @@
-"""`edgeapp tap`: the messages of a running device."""
+"""`edgeapp tap`: what comes out of a stage of a running pipeline."""
 
-import sys
-from typing import TYPE_CHECKING, Annotated
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from edgeapp.cli import exits
-from edgeapp.cli.arguments import Flag
-from edgeapp.errors import Unavailable
+from edgeapp.cli.arguments import Device, Duration, Flag, seconds
+from edgeapp.cli.asking import answers
 
 if TYPE_CHECKING:
-    from edgeapp.uplink.client import Received
-    from edgeapp.uplink.connection import Endpoint
+    from edgeapp.core.payload import Payload
+    from edgeapp.service.control import Frame
+
+_PERIOD_S = 0.1
 
 
 def tap(
-    topic: Annotated[str, Parameter(metavar="TOPIC")] = "edgeapp/#",
+    stage: Annotated[str, Parameter(metavar="STAGE")],
     /,
     *,
-    host: Annotated[str, Parameter(metavar="NAME")] = "127.0.0.1",
-    port: Annotated[int, Parameter(metavar="N")] = 1883,
     count: Annotated[int | None, Parameter(metavar="N")] = None,
+    every: Duration = None,
+    save: Annotated[Path | None, Parameter(metavar="DIR")] = None,
+    device: Device = None,
     json: Flag = False,
 ) -> int:
-    """Show messages.
+    """Tap a stage.
 
     Args:
-        topic: The topics to show; + stands for one level, # for all that follow.
-        host: Name or address of the broker.
-        port: Its port.
-        count: Stop after so many messages.
-        json: Print each message as one JSON object with its topic.
+        stage: Id of the stage; pipeline/stage where several pipelines have one of that name.
+        count: Stop after so many packets.
+        every: At most one packet in this time: 1s, 5m; ten a second if not given.
+        save: Put each picture (PNG) and each array (.npy) into this folder.
+        device: The device file that the running process was given.
+        json: Print one JSON object a packet, with its numbers.
     """
     if count is not None and count < 1:
         raise exits.Quit(exits.USAGE, "--count is a whole number from 1 on")
-    import asyncio
-
-    from edgeapp.uplink.connection import Endpoint
-
-    shower = _Shower(count, json=json)
-    try:
-        asyncio.run(_until_enough(Endpoint(host, port), topic, shower))
-    except KeyboardInterrupt:
-        pass  # the way to end it
-    except Unavailable as error:
-        hint = "'edgeapp run' prints the port of its broker"
-        raise exits.Quit(exits.UNAVAILABLE, f"{error}; {hint}") from None
+    every_s = _PERIOD_S if every is None else seconds(every)
+    if save is not None:
+        _make(save)
+    with suppress(KeyboardInterrupt):  # the way to end it
+        _show(stage, count, every_s, save, device, json=json)
     return exits.OK
 
 
-class _Shower:
-    """Prints messages until there are enough of them."""
+def _show(
+    stage: str,
+    count: int | None,
+    every_s: float,
+    save: Path | None,
+    device: Path | None,
+    *,
+    json: bool,
+) -> None:
+    left = count
+    full = json or save is not None
+    wanted = {"stage": stage, "every_s": every_s, "full": full}
+    frames = answers(device, "tap", wanted, patient=True)
+    next(frames)  # the stage is there
+    for frame in frames:
+        payload = _payload(frame) if full else None
+        files = [] if save is None or payload is None else _saved(save, frame.facts, payload)
+        print(_json(frame, payload, files) if json else _line(frame, files), flush=True)
+        if left is not None:
+            left -= 1
+            if not left:
+                return
 
-    def __init__(self, count: int | None, *, json: bool) -> None:
-        self._left = count
-        self._json = json
 
-    def __call__(self, message: "Received") -> None:
-        from edgeapp.uplink.tap import as_json_line
-
-        print(as_json_line(message) if self._json else short_line(message), flush=True)
-        if self._left is not None:
-            self._left -= 1
-            if not self._left:
-                raise _EnoughError
-
-
-def short_line(message: "Received") -> str:
-    """A message on one short line: device and result; topic and content where it is no result."""
-    import json
-
-    from edgeapp.cli.words import printable
-    from edgeapp.outputs.console import line
-    from edgeapp.uplink.tap import as_line
-
+def _make(folder: Path) -> None:
     try:
-        said = line(json.loads(message.payload))
-        device = message.topic.split("/")[1]
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return as_line(message)  # not one of our results
-    return printable(f"{device}  {said}")
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problem = f"the folder '{folder}' cannot be made: {error.strerror}"
+        raise exits.Quit(exits.USAGE, problem) from None
 
 
-class _EnoughError(Exception):
-    """As many messages as were asked for."""
+def _line(frame: "Frame", files: list[Path]) -> str:
+    from edgeapp.cli.words import printable, span
+
+    facts = frame.facts
+    which = f"{facts['epoch']}/{facts['seq']}" + (f".{facts['part']}" if facts["part"] else "")
+    said = [facts["said"] or facts["payload"]]
+    if facts["variant"]:
+        said.append(f"[{facts['variant']}]")
+    if facts["lost"]:
+        said.append(f"[{facts['lost']:,} lost before]")
+    if facts["skipped"]:
+        said.append(f"[{facts['skipped']:,} not shown]")
+    if files:
+        said.append("→ " + ", ".join(str(file) for file in files))
+    return printable(f"{which:>10}  {span(facts['age_ms'] / 1000):>7}  {'  '.join(said)}")
 
 
-async def _until_enough(endpoint: "Endpoint", topic: str, shower: _Shower) -> None:
-    from edgeapp.uplink.tap import tap as subscribe
+def _payload(frame: "Frame") -> "Payload":
+    from edgeapp.service.recording_codec import Stored, payload_of, unpack
 
+    arrays = []
+    start = 0
+    for dtype, shape, coding, size in frame.facts["arrays"]:
+        stored = Stored(dtype, tuple(shape), coding, size)
+        arrays.append(unpack(stored, frame.data[start : start + size]))
+        start += size
+    return payload_of(frame.facts["tree"], arrays)
+
+
+def _json(frame: "Frame", payload: "Payload | None", files: list[Path]) -> str:
+    import msgspec
+
+    hidden = {"tree", "arrays", "bytes"}
+    facts = {key: value for key, value in frame.facts.items() if key not in hidden}
+    facts["values"] = payload
+    if files:
+        facts["files"] = [str(file) for file in files]
+    return msgspec.json.encode(facts, enc_hook=_plain).decode()
+
+
+_MOST_VALUES = 4096
+
+
+def _plain(value: object) -> Any:
+    """What JSON cannot say by itself: small arrays as lists, large ones by their shape."""
+    import numpy as np
+
+    if isinstance(value, np.ndarray):
+        if value.size > _MOST_VALUES:
+            return {"shape": list(value.shape), "dtype": str(value.dtype)}
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    raise NotImplementedError(type(value).__name__)
+
+
+def _saved(folder: Path, facts: dict[str, Any], payload: "Payload") -> list[Path]:
+    """Write the picture of a payload, or its array."""
+    import numpy as np
+
+    from edgeapp.core.payload import Image
+
+    name = f"{facts['origin']}-{facts['epoch']}-{facts['seq']:08}-{facts['part']}"
+    image = payload if isinstance(payload, Image) else getattr(payload, "image", None)
     try:
-        await subscribe(endpoint, [topic], shower)
-    except _EnoughError:
-        sys.stdout.flush()
+        if isinstance(image, Image):
+            from edgeapp.core.opencv import cv2
+
+            file = folder / f"{name}.png"
+            written, data = cv2.imencode(".png", image.pixels)
+            if written:
+                file.write_bytes(data.tobytes())
+            return [file] if written else []
+        for field in ("samples", "values", "planes", "classes", "scores"):
+            array = getattr(payload, field, None)
+            if isinstance(array, np.ndarray):
+                file = folder / f"{name}.npy"
+                np.save(file, array, allow_pickle=False)
+                return [file]
+    except OSError as error:
+        problem = f"'{folder}' cannot be written: {error.strerror}"
+        raise exits.Quit(exits.FAILED, problem) from None
+    return []

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 from edgeapp.cli import words
 from edgeapp.cli.painter import fit, width
-from edgeapp.cli.recent import Pace, Recent
 from edgeapp.core.answers import Event, Labels, Mask, Pose
 from edgeapp.core.clock import NS
 from edgeapp.core.payload import Detections, Features, Score
 from edgeapp.runtime.status import PipelineStatus, StageStatus
+from edgeapp.service.recent import Pace, Recent
 
 _STATES = {
     "starting": "cyan",
@@ -215,6 +215,8 @@ class _Paint:
         went = words.reasons(stage.dropped)
         if stage.shed:
             went += f"{', ' if went else ''}{stage.shed:,} shed"
+        if stage.lost:
+            went += f"{', ' if went else ''}{stage.lost:,} lost"
         queue = str(stage.waiting) if stage.waiting else ""
         return self.line(
             ("", f"  {fit(stage.id, ids)}  "),

@@ -17,12 +17,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol, TextIO
 
-from edgeapp.cli import report
+from edgeapp.cli import report, words
 from edgeapp.cli.painter import Painter
-from edgeapp.cli.recent import Recent
 from edgeapp.cli.view import Scene, UplinkView, frame
 from edgeapp.runtime.app import App
+from edgeapp.service.facts import facts
 from edgeapp.service.logs import in_color
+from edgeapp.service.recent import Recent
 
 UplinkState = Callable[[], UplinkView | None]
 _LIVE_PERIOD_S = 0.25
@@ -177,7 +178,9 @@ class JsonShow:
         line = {
             "type": "status",
             "elapsed_s": round(elapsed_s, 3),
-            "pipelines": [report.facts(pipeline, self._recent) for pipeline in pipelines],
+            "pipelines": [
+                facts(pipeline, self._recent, say=words.result) for pipeline in pipelines
+            ],
             "uplink": self._uplink_facts(),
         }
         print(json.dumps(line), flush=True)

@@ -56,6 +56,8 @@ class DeviceConfig:
     """Folder of drop-in plugins; None: there is none."""
     mqtt: MqttConfig | None
     """None: no broker is named."""
+    run_dir: Path | None = None
+    """Where the control socket is; None: in `data_dir`."""
 
 
 class _Tls(Settings):
@@ -134,6 +136,7 @@ def read_device(
         folder / _at_home(file.data_dir or _data_dir(environment), place if path else None),
         file.plugins or _existing(folder / "plugins"),
         _mqtt(file.mqtt) if file.mqtt else None,
+        run_dir=_run_dir(environment),
     )
 
 
@@ -187,6 +190,12 @@ def _data_dir(environment: Mapping[str, str]) -> Path:
         return Path(given)
     state = environment.get("XDG_STATE_HOME") or "~/.local/state"
     return Path(state) / "edgeapp"
+
+
+def _run_dir(environment: Mapping[str, str]) -> Path | None:
+    """What systemd made for as long as we run."""
+    given = environment.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    return Path(given) if given else None
 
 
 def _existing(folder: Path) -> Path | None:

@@ -31,7 +31,7 @@ _LAST_CALL_S = 1.0
 _LOOK_S = 1.0
 """How often a running pipeline is searched for calls that do not come back."""
 
-Ending = Literal["finished", "stopped", "failed"]
+Ending = Literal["finished", "stopped", "failed", "paused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Pipeline:
         self.kit = kit
         self.log = kit.log.bind(pipeline=plan.name)
         self.state: str = "stopped"
-        """starting, running, waiting, failed, finished or stopped."""
+        """starting, running, waiting, failed, paused, finished or stopped."""
         self.why = ""
         self.meters = {stage_id: StageMeters() for stage_id in plan.stages}
         divided = {stage.gate_for for stage in plan.stages.values()}
@@ -124,23 +124,44 @@ class Pipeline:
         self.retired: dict[tuple[str, str], int] = {}
         """What the links of the runs before dropped."""
         self._left: list[Runner] = []  # threads of a run before that did not come back
+        self._paused = asyncio.Event()
+        self._resumed = asyncio.Event()
+
+    def pause(self) -> None:
+        """Drain and close everything, and stay closed until `resume`. On the event loop."""
+        self._resumed.clear()
+        self._paused.set()
+
+    def resume(self) -> None:
+        """Open again. On the event loop."""
+        self._paused.clear()
+        self._resumed.set()
+
+    async def until_resumed(self, stop: asyncio.Event) -> None:
+        """Wait for `resume`, or for `stop`."""
+        await _first_of(stop.wait(), self._resumed.wait())
 
     async def run_once(self, stop: asyncio.Event) -> Outcome:
-        """Open, run until the end or `stop`, drain, close."""
+        """Open, run until the end, `stop` or `pause`, drain, close."""
         await _first_of(stop.wait(), _all_ended(self._left))  # never two runs at once
+        paused = self._paused
+        if paused.is_set() and not stop.is_set():
+            self.state, self.why = "paused", ""
+            return Outcome("paused")
         failed = asyncio.Event()
         life = Life(self.budget, wake=_from_threads(failed))
         self.state, self.why = "starting", ""
         runners = self._build(life)
         try:
             if not stop.is_set():
-                await _first_of(stop.wait(), failed.wait(), self._opened(runners))
-            if not (stop.is_set() or failed.is_set()):
+                await _first_of(stop.wait(), paused.wait(), failed.wait(), self._opened(runners))
+            if not (stop.is_set() or paused.is_set() or failed.is_set()):
                 for runner in reversed(runners):
                     runner.go()
                 self.state = "running"
                 hangs = self._tell_hangs()
-                await _first_of(stop.wait(), failed.wait(), _all_ended(runners), hangs)
+                ended = _all_ended(runners)
+                await _first_of(stop.wait(), paused.wait(), failed.wait(), ended, hangs)
         finally:
             life.stopping.set()  # sources end first; each lane's end closes the links behind it
             stuck = await self._drained(runners, life)
@@ -150,6 +171,8 @@ class Pipeline:
             outcome = Outcome("failed", life.failure, stuck)
         elif stop.is_set():
             outcome = Outcome("stopped", stuck=stuck)
+        elif paused.is_set():
+            outcome = Outcome("paused", stuck=stuck)
         else:
             outcome = Outcome("finished", stuck=stuck)
         self.state, self.why = outcome.ending, outcome.why

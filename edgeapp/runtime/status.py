@@ -38,6 +38,10 @@ class StageStatus:
     variant: str | None
     last: AnyPacket | None
     """The newest packet that came out; of a sink, that went in."""
+    pinned: bool = False
+    """A person holds the setting."""
+    lost: int = 0
+    """Of a source: packets that its device lost before they could be emitted; not in `taken`."""
     in_hand: int = 0
     """Packets that the stage is at work on: 0 or a burst; after a stop, those left stuck."""
 
@@ -49,7 +53,7 @@ class PipelineStatus:
     name: str
     state: str
     """starting, running, waiting (something is unavailable), stuck (a stage does not come back
-    from a call), failed, finished or stopped."""
+    from a call), failed, paused, finished or stopped."""
     why: str
     stages: tuple[StageStatus, ...]
 
@@ -115,6 +119,8 @@ def _stage(pipeline: Pipeline, stage_id: str) -> StageStatus:
         setting=setting,
         variant=None if setting is None else plan.variants[setting.rung].name,
         last=None if slot is None else slot.last,
+        pinned=dial is not None and dial.pinned is not None,
+        lost=meters.lost,
         in_hand=meters.taken - meters.done - meters.shed - sum(meters.dropped.values()),
     )
 

@@ -12,6 +12,8 @@ REOPEN_MOST_S = 600.0
 async def supervise(pipeline: Pipeline, stop: asyncio.Event) -> Outcome:
     """Run a pipeline until it finishes or `stop`; reopen it, after a while, when it failed.
 
+    A paused one waits to be resumed.
+
     The wait doubles from 1 to 10 minutes while it keeps failing; a run of 10 minutes resets it.
     """
     log, clock = pipeline.log, pipeline.kit.clock
@@ -24,6 +26,11 @@ async def supervise(pipeline: Pipeline, stop: asyncio.Event) -> Outcome:
             log.error("pipeline could not run", exc_info=True)  # noqa: G201  a Log has no exception()
             outcome = Outcome("failed", repr(error))
             pipeline.state, pipeline.why = outcome.ending, outcome.why
+        if outcome.ending == "paused" and not stop.is_set():
+            log.info("pipeline paused")
+            await pipeline.until_resumed(stop)
+            log.info("pipeline resumed")
+            continue
         if outcome.ending != "failed" or stop.is_set():
             log.info("pipeline ended", ending=outcome.ending)
             return outcome

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeapp.cli.recent import Recent
+from edgeapp.service.recent import Recent
 from edgeapp.cli.view import Scene, UplinkView
 from edgeapp.core.clock import NS
 from edgeapp.core.dial import Setting
@@ -115,5 +115,5 @@ def demo(*, color: bool = False, score: Score | None = None) -> Scene:
     now = [inspection(250), maintenance(300, score)]
     recent.add(12.0, now)
     uplink = UplinkView("mqtt 127.0.0.1:1883 connected", "green", "275 sent · 0 queued · 0 dropped")
-    hint = "messages: .venv/bin/edgeapp tap --port 1883"
+    hint = "messages: .venv/bin/edgeapp listen --port 1883"
     return Scene(12.0, 30.0, now, recent, NOW_NS, uplink, hint, color=color)

@@ -234,7 +234,7 @@ def test_the_schemas_of_messages_are_printed_by_name(capsys: Capture) -> None:
 
 
 def test_tap_without_a_broker_says_so(capsys: Capture) -> None:
-    said = out_of(capsys, "tap", "--port", "1", code=exits.UNAVAILABLE)
+    said = out_of(capsys, "listen", "--port", "1", code=exits.UNAVAILABLE)
     assert "127.0.0.1:1" in said
     assert "Traceback" not in said
 

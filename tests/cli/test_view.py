@@ -5,7 +5,7 @@ import re
 import pytest
 
 from edgeapp.cli.painter import width
-from edgeapp.cli.recent import Recent
+from edgeapp.service.recent import Recent
 from edgeapp.cli.view import Scene, frame
 from edgeapp.core.payload import Score
 from edgeapp.runtime.status import PipelineStatus
@@ -33,7 +33,7 @@ pump-7  ● running             rate/s  p50 ms  p99 ms  queue  dropped
   warn      mqtt                   0
   trend     mqtt                 0.2
   → health: learning 37 %  █████████░░░░░░░░░░░░░░░
-messages: .venv/bin/edgeapp tap --port 1883"""
+messages: .venv/bin/edgeapp listen --port 1883"""
 
 
 def text(lines: list[str]) -> str:

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from edgeapp.cli.tap import short_line
+from edgeapp.cli.listen import short_line
 from edgeapp.uplink.client import Received
 
 SCORE: dict[str, Any] = {

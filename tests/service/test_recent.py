@@ -1,4 +1,4 @@
-from edgeapp.cli.recent import WINDOW_S, Pace, Recent
+from edgeapp.service.recent import WINDOW_S, Pace, Recent
 from tests.cli import scenes
 
 

@@ -1,0 +1,61 @@
+"""`edgeapp status`: how the pipelines are that run on this machine."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from edgeapp.cli import exits
+from edgeapp.cli.arguments import Device, Flag
+from edgeapp.cli.asking import answer
+
+_ILL = {"failed", "stuck", "waiting"}
+
+
+def status(*, device: Device = None, json: Flag = False) -> int:
+    """Show the state of what runs.
+
+    Args:
+        device: The device file that the running process was given.
+        json: Print one JSON object.
+    """
+    facts = answer(device, "status", window_s=1.0).facts
+    if json:
+        from json import dumps
+
+        print(dumps(facts, indent=2))
+    else:
+        print("\n".join(_lines(facts)))
+    ill = any(pipeline["state"] in _ILL for pipeline in facts["pipelines"])
+    return exits.FAILED if ill else exits.OK
+
+
+def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
+    from edgeapp.cli.words import printable, span
+
+    yield f"{facts['device']}: edgeapp {facts['version']}, up {span(facts['up_s'])}"
+    for pipeline in facts["pipelines"]:
+        yield ""
+        why = f": {pipeline['why']}" if pipeline["why"] else ""
+        yield printable(f"{pipeline['name']} {pipeline['state']}{why}")
+        yield f"  {'stage':<16}{'per s':>8}{'p50 ms':>9}{'p99 ms':>9}  last, and what was let go"
+        for stage in pipeline["stages"]:
+            yield printable(_row(stage)).rstrip()
+
+
+def _row(stage: Mapping[str, Any]) -> str:
+    from edgeapp.cli.words import milliseconds, rate, reasons
+
+    said = [stage["last"]] if stage.get("last") else []
+    if stage.get("variant"):
+        pinned = ", pinned" if stage["pinned"] else ""
+        divided = f", one in {stage['divisor']}" if stage["divisor"] > 1 else ""
+        said.append(f"[{stage['variant']}{divided}{pinned}]")
+    if stage.get("waiting_for"):
+        said.append(f"waiting: {stage['waiting_for']}")
+    if stage["dropped"]:
+        said.append(f"dropped {reasons(stage['dropped'])}")
+    if stage["faults"]:
+        said.append(f"{stage['faults']:,} faults")
+    return (
+        f"  {stage['id']:<16.16}{rate(stage['rate_hz']):>8}{milliseconds(stage['p50_ms']):>9}"
+        f"{milliseconds(stage['p99_ms']):>9}  {'; '.join(said)}"
+    )

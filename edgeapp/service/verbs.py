@@ -1,0 +1,242 @@
+"""What can be asked of a running application over the control socket."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from edgeapp import __version__
+from edgeapp.core.clock import NS
+from edgeapp.core.dial import Dial, Setting
+from edgeapp.core.link import AnyPacket
+from edgeapp.document.words import did_you_mean
+from edgeapp.plan.graph import StagePlan
+from edgeapp.runtime.app import App
+from edgeapp.runtime.pipeline import Pipeline
+from edgeapp.service.control import Frame, RefusedError, Request, Verb
+from edgeapp.service.facts import Say, facts
+from edgeapp.service.recent import Recent
+
+_LONGEST_WINDOW_S = 10.0
+_LOOK_S = 0.02
+_SHORTEST_PERIOD_S = 0.01
+_LONGEST_PIN_S = 365 * 86_400.0
+
+
+class Verbs:
+    """The verbs of one application. Everything runs on its event loop and is quick."""
+
+    def __init__(self, app: App, *, device: str, say: Say) -> None:
+        self._app = app
+        self._device = device
+        self._say = say
+        self._began_s = time.monotonic()
+
+    def table(self) -> dict[str, Verb]:
+        """The verbs by name."""
+        return {
+            "status": self.status,
+            "tap": self.tap,
+            "pin": self.pin,
+            "auto": self.auto,
+            "pause": self.pause,
+            "resume": self.resume,
+        }
+
+    async def status(self, request: Request) -> AsyncIterator[Frame]:
+        """Everything at this moment; rates are measured over `window_s`."""
+        window_s = min(_number(request, "window_s", 1.0), _LONGEST_WINDOW_S)
+        recent = Recent()
+        recent.add(time.monotonic(), self._app.status())
+        await asyncio.sleep(window_s)
+        now = self._app.status()
+        recent.add(time.monotonic(), now)
+        yield Frame(
+            {
+                "device": self._device,
+                "version": __version__,
+                "pid": os.getpid(),
+                "up_s": round(time.monotonic() - self._began_s, 1),
+                "pipelines": [facts(pipeline, recent, say=self._say) for pipeline in now],
+            }
+        )
+
+    async def tap(self, request: Request) -> AsyncIterator[Frame]:
+        """The newest packets that come out of a stage, until the client hangs up.
+
+        `every_s`: at most one in so long. `full`: with all that the payload holds.
+        """
+        pipeline, stage = self._stage(request)
+        hide = _hidden(pipeline)
+        period_s = max(_SHORTEST_PERIOD_S, _number(request, "every_s", 0.0))
+        meters = pipeline.meters[stage.id]
+        seen: AnyPacket | None = None
+        counted = meters.emitted or meters.done
+        yield Frame({"pipeline": pipeline.plan.name, "stage": stage.id, "kind": stage.plugin.kind})
+        while True:
+            slot = pipeline.slots.get(stage.id)
+            packet = None if slot is None else slot.last
+            if packet is None or packet is seen:
+                await asyncio.sleep(_LOOK_S)
+                continue
+            count = meters.emitted or meters.done
+            skipped = max(0, count - counted - 1) if seen is not None else 0
+            seen, counted = packet, count
+            yield self._shown(packet, hide, skipped, full=request.get("full") is True)
+            await asyncio.sleep(period_s)
+
+    def _shown(
+        self, packet: AnyPacket, hide: Callable[[AnyPacket], Any], skipped: int, *, full: bool
+    ) -> Frame:
+        told: dict[str, Any] = {
+            "origin": packet.origin,
+            "epoch": packet.epoch,
+            "seq": packet.seq,
+            "part": packet.part,
+            "t_s": packet.t_ns / NS,
+            "age_ms": round((self._app.kit.clock.now_ns() - packet.taken_ns) / 1e6, 3),
+            "lost": packet.lost,
+            "variant": packet.trail[-1].variant if packet.trail else None,
+            "payload": type(packet.value).__name__,
+            "said": self._say(packet.value),
+            "skipped": skipped,
+        }
+        if not full:
+            return Frame(told)
+        from edgeapp.service.recording_codec import taken_apart
+
+        arrays: list[Any] = []
+        try:
+            tree = taken_apart(hide(packet), arrays)
+        except TypeError as error:
+            raise RefusedError(f"this stage gives what cannot be shown: {error}") from None
+        blobs = [array.tobytes() for array in arrays]
+        stored = [
+            (array.dtype.str, array.shape, "raw", len(blob))
+            for array, blob in zip(arrays, blobs, strict=True)
+        ]
+        return Frame({**told, "tree": tree, "arrays": stored}, b"".join(blobs))
+
+    async def pin(self, request: Request) -> AsyncIterator[Frame]:
+        """Hold a model stage on a variant, for `for_s` seconds or until `auto`."""
+        pipeline, stage = self._stage(request)
+        dial = self._dial(pipeline, stage)
+        rung = _rung(stage, str(request.get("variant")))
+        for_s = request.get("for_s")
+        if for_s is not None:
+            for_s = min(_number(request, "for_s", 0.0), _LONGEST_PIN_S)
+        divisor = request.get("divisor", 1)
+        if type(divisor) is not int:
+            raise RefusedError("a divisor is a whole number")
+        try:
+            dial.pin(Setting(rung, divisor), for_s=for_s)
+        except ValueError as error:
+            raise RefusedError(str(error)) from None
+        struck = rung in dial.struck
+        variant = stage.variants[rung].name
+        pipeline.log.info("variant pinned", stage=stage.id, variant=variant, for_s=for_s)
+        yield Frame(
+            {
+                "stage": f"{pipeline.plan.name}/{stage.id}",
+                "variant": variant,
+                "rung": rung,
+                "divisor": divisor,
+                "for_s": for_s,
+                "struck": struck,
+            }
+        )
+
+    async def auto(self, request: Request) -> AsyncIterator[Frame]:
+        """Let the governor decide again."""
+        pipeline, stage = self._stage(request)
+        self._dial(pipeline, stage).unpin()
+        pipeline.log.info("variant is automatic again", stage=stage.id)
+        yield Frame({"stage": f"{pipeline.plan.name}/{stage.id}"})
+
+    async def pause(self, request: Request) -> AsyncIterator[Frame]:
+        """Drain a pipeline and close its devices, until `resume`."""
+        pipeline = self._pipeline(request.get("pipeline"))
+        if pipeline.state in {"finished", "stopped"}:
+            raise RefusedError(f"'{pipeline.plan.name}' has {pipeline.state}")
+        pipeline.pause()
+        yield Frame({"pipeline": pipeline.plan.name, "state": "paused"})
+
+    async def resume(self, request: Request) -> AsyncIterator[Frame]:
+        """Open a paused pipeline again."""
+        pipeline = self._pipeline(request.get("pipeline"))
+        if pipeline.state != "paused":
+            raise RefusedError(f"'{pipeline.plan.name}' is not paused but {pipeline.state}")
+        pipeline.resume()
+        yield Frame({"pipeline": pipeline.plan.name, "state": "resumed"})
+
+    # -- finding what is meant --------------------------------------------------------------
+
+    def _pipeline(self, name: object) -> Pipeline:
+        """The pipeline of a name; the only one where none is given."""
+        by_name = {pipeline.plan.name: pipeline for pipeline in self._app.pipelines}
+        if name is None and len(by_name) == 1:
+            return next(iter(by_name.values()))
+        if name is None:
+            raise RefusedError(f"say which pipeline: {', '.join(by_name)}")
+        if name not in by_name:
+            remedy = did_you_mean(str(name), by_name, heading="Pipelines")
+            raise RefusedError(f"there is no pipeline '{str(name)[:80]}'; {remedy}")
+        return by_name[str(name)]
+
+    def _stage(self, request: Request) -> tuple[Pipeline, StagePlan]:
+        """The stage that is meant by `stage`, or by `pipeline/stage`."""
+        wanted = str(request.get("stage"))
+        name, slash, stage = wanted.rpartition("/")
+        if slash:
+            among = [self._pipeline(name)]
+        else:
+            among = [one for one in self._app.pipelines if stage in one.plan.stages]
+        if len(among) > 1:
+            several = ", ".join(f"{one.plan.name}/{stage}" for one in among)
+            raise RefusedError(f"several pipelines have a stage '{stage}': {several}")
+        if not among or stage not in among[0].plan.stages:
+            ids = [id_ for one in among or self._app.pipelines for id_ in one.plan.stages]
+            remedy = did_you_mean(stage, ids, heading="Stages")
+            raise RefusedError(f"there is no stage '{stage[:80]}'; {remedy}")
+        return among[0], among[0].plan.stages[stage]
+
+    @staticmethod
+    def _dial(pipeline: Pipeline, stage: StagePlan) -> Dial:
+        dial = pipeline.dials.get(stage.id)
+        if dial is None:
+            raise RefusedError(f"'{stage.id}' is no model stage: it has no variants")
+        return dial
+
+
+def _hidden(pipeline: Pipeline) -> Callable[[AnyPacket], Any]:
+    """What takes away what the pipeline masks further down."""
+    if not any(stage.plugin.name == "mask" for stage in pipeline.plan.stages.values()):
+        return lambda packet: packet.value
+    from edgeapp.service.privacy import masked
+
+    hide = masked(pipeline.plan)
+
+    def hidden(packet: AnyPacket) -> Any:
+        redact = hide.get(packet.origin)
+        return packet.value if redact is None else redact(packet.value)
+
+    return hidden
+
+
+def _rung(stage: StagePlan, wanted: str) -> int:
+    """The rung that a variant's name or number means."""
+    names = [variant.name for variant in stage.variants]
+    if wanted in names:
+        return names.index(wanted)
+    if wanted.isdecimal() and int(wanted) < len(names):
+        return int(wanted)
+    remedy = did_you_mean(wanted, names, heading="Variants")
+    raise RefusedError(f"'{stage.id}' has no variant '{wanted[:80]}'; {remedy}")
+
+
+def _number(request: Request, key: str, default: float) -> float:
+    value = request.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:  # noqa: PLR2004  seconds
+        raise RefusedError(f"{key} is a number of seconds")
+    return float(value)
