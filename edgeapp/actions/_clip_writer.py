@@ -19,12 +19,18 @@ from edgeapp.api import BadPacket, Log
 
 _LOOK_BYTES = 2 * MB
 """How much a clip grows between two looks at the room on the disk."""
-_MOST_WAITING = 8
-"""Clips that may wait, begun and ended, while the disk is slow."""
+_MOST_WAITING = 64
+"""Clips that may wait, begun and ended, while the disk is slow; their bytes are bounded apart."""
+_MOST_PROBLEMS = 8
 _IDLE_S = 10.0
 """A clip that gets no picture for so long is completed: the camera may be gone for days."""
-_NICE = 10
-"""The writer gives way to inference."""
+_NICE = 5
+"""The writer gives way to inference, which gets three times its share of a busy core."""
+_UNHURRIED_S = 60.0
+"""For completing clips when a stream ends, and nobody waits..."""
+_STOP_S = 4.0
+"""... and when the pipeline stops: less than what it has to drain."""
+_LOOK_S = 0.05
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -81,7 +87,7 @@ class ClipWriter:
         self._queued_bytes = 0
         self._waiting = 0  # recordings begun and not completed
         self._closing = self._hurry = self._left_behind = False
-        self._problems: deque[BaseException] = deque(maxlen=_MOST_WAITING)
+        self._problems: deque[BaseException] = deque(maxlen=_MOST_PROBLEMS)
         self._clip: ClipFile | None = None
         self._recording = Recording({})  # what the open clip belongs to
         self._given_up: Recording | None = None
@@ -135,17 +141,21 @@ class ClipWriter:
         """What went wrong first and was not fetched yet."""
         return self._problems.popleft() if self._problems else None
 
-    def close(self, patience_s: float) -> bool:
+    def close(self, stopping: threading.Event) -> bool:
         """Complete what was ended; False when that takes too long, and the rest is left behind.
 
-        After two thirds of the time, pictures that still wait are left out.
+        Once the pipeline stops, pictures that still wait are left out after a while.
         """
         with self._changed:
             self._closing = True
             self._changed.notify()
-        self._thread.join(patience_s * 2 / 3)
+        for _ in range(round(_UNHURRIED_S / _LOOK_S)):
+            if stopping.is_set() or not self._thread.is_alive():
+                break
+            self._thread.join(_LOOK_S)
+        self._thread.join(_STOP_S * 2 / 3)
         self._hurry = True
-        self._thread.join(patience_s / 3)
+        self._thread.join(_STOP_S / 3)
         with self._changed:
             self._left_behind = self._thread.is_alive()
         return not self._left_behind

@@ -22,8 +22,6 @@ from edgeapp.core.opencv import cv2
 
 _MOST_EVENTS = 256
 """Events that may last at the same time; the one heard of longest ago is forgotten first."""
-_PATIENCE_S = 4.0
-"""For completing clips at a stop: less than what a pipeline has to drain."""
 
 
 @action("save_clip")
@@ -40,6 +38,7 @@ class SaveClip:
     def __init__(self, options: SaveClipOptions, context: Context) -> None:
         self._options = options
         self._log = context.log
+        self._stopping = context.stopping
         self._pre_ns, self._post_ns, self._max_ns = map(
             ns, (options.pre_s, options.post_s, options.max_s)
         )
@@ -91,7 +90,7 @@ class SaveClip:
     ) -> None:
         """Complete the clip that is open."""
         self._end()
-        if not self._writer.close(_PATIENCE_S):
+        if not self._writer.close(self._stopping):
             self._log.warning("clips are left behind: the disk is too slow")
         while (problem := self._writer.problem()) is not None:
             self._log.warning("clip lost", problem=str(problem))
