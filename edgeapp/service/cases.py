@@ -159,7 +159,8 @@ def _trouble(outcome: Outcome, status: PipelineStatus, *, gave_up: bool) -> Iter
         yield f"the pipeline failed: {outcome.why}"
     for stage in status.stages:
         if stage.faults:
-            yield f"stage '{stage.id}' raised {stage.faults} times; its log is above"
+            times = "time" if stage.faults == 1 else "times"
+            yield f"stage '{stage.id}' raised {stage.faults} {times}; its log is above"
         if stage.waiting_for is not None:
             yield f"stage '{stage.id}' is not available: {stage.waiting_for}"
         elif gave_up and stage.kind == "source":
@@ -237,7 +238,8 @@ def differences(expected: list[str], got: list[str], *, within: float) -> list[s
             others = len(wrong) - 1
             said.append(f"{others} more message{'s'[: others != 1]} differ")
     if len(expected) != len(got):
-        said.append(f"{len(expected)} messages were expected, {len(got)} came")
+        wanted = "message was" if len(expected) == 1 else "messages were"
+        said.append(f"{len(expected)} {wanted} expected, {len(got)} came")
         longer, what = (expected, "missing") if len(expected) > len(got) else (got, "unexpected")
         said.append(f"the first that is {what}: {longer[min(len(expected), len(got))]}")
     return said
