@@ -23,6 +23,8 @@ _DARK = 8.0
 _GRID = 4
 """The gain is the median over every fourth pixel of every fourth row."""
 
+_NEAR = np.ones((3, 3), np.uint8)
+
 Grey = NDArray[np.uint8]
 Levels = NDArray[np.float32]
 
@@ -30,16 +32,18 @@ Levels = NDArray[np.float32]
 class Background:
     """The learned scene. For pictures of one size and one thread."""
 
-    def __init__(self, grey: Grey, *, learn_s: float, contrast: float) -> None:
+    def __init__(self, grey: Grey, *, warm_up_s: float, learn_s: float, contrast: float) -> None:
         """Begin with a picture.
 
-        `learn_s`: about how long something stays until it belongs to the scene.
+        `warm_up_s`: for how long at first each picture weighs as much as those before it.
+        `learn_s`: about how long something stays until it belongs to the scene, from then on.
         `contrast`: deviations of so many grey levels or fewer are never motion.
         """
         self._mean: Levels = grey.astype(np.float32)
         self._spread: Levels = np.full(grey.shape, contrast / _SPREADS, np.float32)
         self._contrast = np.float32(contrast)
         self._learn_s = learn_s
+        self._warm_up_s = warm_up_s
         self._count = 1
 
     def moving(self, grey: Grey, step_s: float) -> tuple[NDArray[np.uint8], bool]:
@@ -52,14 +56,14 @@ class Background:
         deviation = np.subtract(grey, expected, dtype=np.float32)
         size = np.abs(deviation)
         limit = np.maximum(self._spread * _SPREADS, self._contrast)
-        moving = np.asarray(cv2.compare(size, limit, cv2.CMP_GT), np.uint8)
-        everywhere = cv2.countNonZero(moving) > _EVERYWHERE * moving.size
+        moving = np.asarray(cv2.compare(_beyond(grey, expected), limit, cv2.CMP_GT), np.uint8)
+        everywhere = np.count_nonzero(size > limit) > _EVERYWHERE * size.size
         self._count += 1
+        self._warm_up_s -= step_s
         if everywhere:
             self._mean = grey.astype(np.float32)
             return moving, True
-        # At first each picture weighs as much as those before it.
-        fresh = 1 / self._count
+        fresh = 1 / self._count if self._warm_up_s > 0 else 0.0
         np.minimum(size, limit, out=size)
         self._spread += _rate(fresh, step_s / 2 / self._learn_s) * (size - self._spread)
         self._mean = expected
@@ -81,6 +85,17 @@ def _gain(grey: Grey, mean: Levels) -> np.float32:
     )
     middle = sample.size // 2
     return np.float32(np.partition(sample, middle, axis=None)[middle])
+
+
+def _beyond(grey: Grey, expected: Levels) -> Levels:
+    """By how much a pixel is lighter or darker than everything expected next to it, too.
+
+    An edge that shakes by a pixel is no motion (Elgammal et al. 2000, "Non-parametric Model for
+    Background Subtraction": false detections by small movements of the scene).
+    """
+    levels = grey.astype(np.float32)
+    near = np.minimum(np.maximum(levels, cv2.erode(expected, _NEAR)), cv2.dilate(expected, _NEAR))
+    return np.asarray(cv2.absdiff(levels, near), np.float32)
 
 
 def _without_specks(moving: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -143,7 +143,12 @@ class _Scene:
         grey = self._small(image)
         self._moved_ns: NDArray[np.int64] = np.full(grey.shape, -1, np.int64)
         """Stream time of the last motion of each pixel: a motion history (Bobick, Davis 2001)."""
-        self._background = Background(grey, learn_s=options.learn_s, contrast=options.min_contrast)
+        self._background = Background(
+            grey,
+            warm_up_s=options.warm_up_s,
+            learn_s=options.learn_s,
+            contrast=options.min_contrast,
+        )
         self._least = max(1, round(options.min_area * grey.size))
         self._ignored = self._ignoring(image, grey, options)
 
