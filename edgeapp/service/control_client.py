@@ -2,7 +2,7 @@
 
 import json
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ _ANSWER_S = 20.0
 
 def ask(
     folder: Path, verb: str, arguments: Mapping[str, object], *, patient: bool = False
-) -> Iterator[Frame]:
+) -> Generator[Frame, None, None]:
     """Send a request and yield the frames of the answer.
 
     `patient`: wait for each frame as long as it takes; a stage may be silent for hours.
