@@ -32,6 +32,9 @@ _COAST_S = 1.0
 _USUAL_ASPECT = 16 / 9
 _EPOCH_BITS = 32
 
+_STRIDE = 0.5
+"""How many of its heights a thing of unknown speed may go in a second."""
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -163,8 +166,8 @@ class Track:
 
         xyxy, scores = found.xyxy[:MOST].astype(np.float64), found.scores[:MOST]
         classes = found.classes[:MOST].astype(np.int64)
-        expected = self._expected(view)
-        owner = self._recognise(expected, xyxy, scores, classes)
+        expected = self._expected()
+        owner = self._recognise(expected, xyxy, scores, classes, view)
         self._see(owner, self._measured(xyxy), classes)
         told, ids = self._tell(owner)
         self._forget(expected, view)
@@ -207,15 +210,13 @@ class Track:
 
     # -- one picture ------------------------------------------------------------------------
 
-    def _expected(self, view: View) -> Floats:
-        """(n, 4) boxes where the things should be, as far as the picture would show them."""
+    def _expected(self) -> Floats:
+        """(n, 4) boxes where the things should be; what leaves the picture lies outside 0..1."""
         at = self._followed.at
         half = at[:, 2:] / 2
         xyxy = np.concatenate([at[:, :2] - half, at[:, :2] + half], axis=1)
         xyxy[:, ::2] /= self._aspect
-        low = max(0.0, view.left), max(0.0, view.top)
-        high = min(1.0, view.left + view.width), min(1.0, view.top + view.height)
-        return np.asarray(xyxy.clip(low * 2, high * 2), np.float64)
+        return xyxy
 
     def _measured(self, xyxy: Floats) -> Floats:
         """Boxes as the filter knows them: centre and size, in heights of the source picture."""
@@ -224,14 +225,22 @@ class Track:
         return boxes
 
     def _recognise(
-        self, expected: Floats, xyxy: Floats, scores: NDArray[np.float32], classes: Ints
+        self,
+        expected: Floats,
+        xyxy: Floats,
+        scores: NDArray[np.float32],
+        classes: Ints,
+        view: View,
     ) -> Ints:
         """(n,) the row of the thing that each detection shows, -1 where it is none."""
         things, options = self._followed, self._options
         owner = np.full(len(scores), -1)
         if not len(things.ids) or not len(scores):
             return owner
-        like = overlaps(expected, xyxy)
+        known, sure = things.ids > 0, scores >= self._sure
+        like = overlaps(_cut(expected, view), xyxy)
+        if not known.all():
+            like[~known] = self._like_new(expected[~known], xyxy, things.seen_ns[~known])
         if not options.across_labels:
             like *= things.kinds[:, None] == classes[None, :]
         like_and_sure = like * scores
@@ -246,12 +255,20 @@ class Track:
                 owner[what[b]] = which[a]
                 free[which[a]] = False
 
-        known, sure = things.ids > 0, scores >= self._sure
         match(known, sure, like_and_sure, options.match_iou)
         unsure = ~sure & (scores >= options.keep_score)
         match(known & (things.missed_ns < 0), unsure, like, options.match_iou_low)
         match(~known, sure, like_and_sure, _SAME_AGAIN)
         return owner
+
+    def _like_new(self, expected: Floats, xyxy: Floats, seen_ns: Ints) -> Floats:
+        """Overlaps with things of unknown speed: both grow by how far it may have come."""
+        seconds = np.minimum((self._t_ns - seen_ns) / NS, _COAST_S)
+        reach = _STRIDE * seconds * (expected[:, 3] - expected[:, 1])
+        grown = np.stack([-reach / self._aspect, -reach, reach / self._aspect, reach], axis=1)
+        return np.concatenate(
+            [overlaps(expected[[n]] + grow, xyxy + grow) for n, grow in enumerate(grown)]
+        )
 
     def _see(self, owner: Ints, boxes: Floats, classes: Ints) -> None:
         """Remember what was found of what is known; a thing seen often enough gets its id."""
@@ -302,3 +319,10 @@ class Track:
         if len(what):
             new = _Followed.new(self._measured(xyxy[what]), classes[what], self._t_ns)
             self._followed = self._followed.with_more(new)
+
+
+def _cut(xyxy: Floats, view: View) -> Floats:
+    """Boxes as far as a picture of that view would show them, which is what a model sees."""
+    low = max(0.0, view.left), max(0.0, view.top)
+    high = min(1.0, view.left + view.width), min(1.0, view.top + view.height)
+    return np.asarray(xyxy.clip(low * 2, high * 2), np.float64)
