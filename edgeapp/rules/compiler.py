@@ -9,6 +9,7 @@ Closures are all there is: no text becomes Python code, here or anywhere else.
 
 import operator
 from collections.abc import Callable, Iterator, Mapping
+from functools import reduce
 from math import isfinite, nan
 from typing import Any, TypeAlias, assert_never
 
@@ -243,10 +244,6 @@ def constant_of(tree: Tree) -> float | None:
     return None
 
 
-def _text_of(tree: Tree) -> str | bool | None:
-    return tree.value if isinstance(tree, Constant) and not isinstance(tree.value, float) else None
-
-
 # -- closures -----------------------------------------------------------------------------------
 
 
@@ -290,8 +287,9 @@ class _Compiler:
             case Not():
                 return _negation(self.truth(tree.of))
             case Joined():
-                parts = tuple(self.truth(part) for part in tree.parts)
-                return _all(parts) if tree.word == "and" else _any(parts)
+                *others, last = (self.truth(part) for part in tree.parts)
+                join = _both if tree.word == "and" else _either
+                return reduce(lambda later, one: join(one, later), reversed(others), last)
         raise AssertionError("the tree was checked")
 
     def number(self, tree: Tree) -> Read:
@@ -307,7 +305,8 @@ class _Compiler:
                 return _sign(self.number(tree.of))
             case Arithmetic():
                 left, right = self.number(tree.left), self.number(tree.right)
-                return _arithmetic(_ARITHMETIC[tree.sign], left, right)
+                combine = _divided if tree.sign in {"/", "%"} else _combined
+                return combine(_ARITHMETIC[tree.sign], left, right)
         raise AssertionError("the tree was checked")
 
     def _as(self, kind: Kind, tree: Tree) -> Read:
@@ -324,11 +323,17 @@ class _Compiler:
         field = self._fields.get(tree.name)
         if field is None:
             return _always(nan if wanted == "number" else None)
-        read = field.read
-        if tree.key is not None and field.at is not None:
-            read = field.at(tree.key)
-        assert read is not None
+        read = self._plain(tree)
         return read if field.kind != "any" else _fact(read, wanted)
+
+    def _plain(self, tree: Name) -> Read:
+        """What reads a field, of whatever kind it is."""
+        field = self._fields.get(tree.name)
+        if field is None:
+            return _always(None)
+        read = field.read if tree.key is None or field.at is None else field.at(tree.key)
+        assert read is not None
+        return read
 
     def _call(self, tree: Call) -> Read:
         if tree.function == "count":
@@ -345,12 +350,15 @@ class _Compiler:
         compare = _ORDER[tree.sign]
         kinds = {self.kind(tree.left), self.kind(tree.right)} - {"any"}
         kind = kinds.pop() if kinds else "number"  # of unlike kinds is none: it was checked
-        left = self._as(kind, tree.left)
-        constant = constant_of(tree.right) if kind == "number" else _text_of(tree.right)
-        if constant is None:
-            right = self._as(kind, tree.right)
-            return (_ordered if kind == "number" else _same)(compare, left, right)
-        return (_against if kind == "number" else _same_as)(compare, left, constant)
+        if kind == "number":
+            left, constant = self.number(tree.left), constant_of(tree.right)
+            if constant is None:
+                return _ordered(compare, left, self.number(tree.right))
+            return _against(compare, left, constant)
+        if isinstance(tree.left, Name) and isinstance(tree.right, Constant):
+            equal = _equal(self._plain(tree.left), tree.right.value)
+            return equal if tree.sign == "==" else _negation(equal)
+        return _same(compare, self._as(kind, tree.left), self._as(kind, tree.right))
 
     def _among(self, tree: Among) -> Test:
         choices = frozenset(choice.value for choice in tree.choices)
@@ -399,10 +407,12 @@ def _same(compare: Callable[[Any, Any], bool], left: Read, right: Read) -> Test:
     return test
 
 
-def _same_as(compare: Callable[[Any, Any], bool], read: Read, constant: object) -> Test:
+def _equal(read: Read, constant: object) -> Test:
+    kind = type(constant)
+
     def test(at: Any) -> bool | None:
         value = read(at)
-        return None if value is None else compare(value, constant)
+        return value == constant if isinstance(value, kind) else None
 
     return test
 
@@ -423,30 +433,26 @@ def _negation(of: Test) -> Test:
     return test
 
 
-def _all(parts: tuple[Test, ...]) -> Test:
+def _both(one: Test, two: Test) -> Test:
     def test(at: Any) -> bool | None:
-        verdict: bool | None = True
-        for part in parts:
-            said = part(at)
-            if said is None:
-                verdict = None
-            elif not said:
-                return False
-        return verdict
+        said = one(at)
+        if said:
+            return two(at)
+        if said is None:
+            later = two(at)
+            return None if later is None or later else False
+        return False
 
     return test
 
 
-def _any(parts: tuple[Test, ...]) -> Test:
+def _either(one: Test, two: Test) -> Test:
     def test(at: Any) -> bool | None:
-        verdict: bool | None = False
-        for part in parts:
-            said = part(at)
-            if said:
-                return True
-            if said is None:
-                verdict = None
-        return verdict
+        said = one(at)
+        if said:
+            return True
+        later = two(at)
+        return later if later or said is not None else None
 
     return test
 
@@ -458,7 +464,11 @@ def _calculate(operate: Callable[[float, float], float], left: float, right: flo
         return nan
 
 
-def _arithmetic(operate: Callable[[float, float], float], left: Read, right: Read) -> Read:
+def _combined(operate: Callable[[float, float], float], left: Read, right: Read) -> Read:
+    return lambda at: operate(left(at), right(at))
+
+
+def _divided(operate: Callable[[float, float], float], left: Read, right: Read) -> Read:
     return lambda at: _calculate(operate, left(at), right(at))
 
 

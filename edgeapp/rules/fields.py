@@ -55,29 +55,30 @@ def _named(labels: tuple[str, ...], index: int) -> str | None:
     return labels[index] if 0 <= index < len(labels) else None
 
 
-def _indexed(names_of: Callable[[Any], tuple[str, ...]]) -> Callable[[str], Callable[[Any], int]]:
-    """Where a name stands among those of a payload, -1 where it is none; looked up once."""
-
-    def of(name: str) -> Callable[[Any], int]:
-        known: tuple[str, ...] | None = None
-        index = -1
-
-        def find(payload: Any) -> int:
-            nonlocal known, index
-            names = names_of(payload)
-            if names is not known:
-                index = names.index(name) if name in names else -1
-                known = names
-            return index
-
-        return find
-
-    return of
-
-
 _labels = attrgetter("labels")
-_label_index = _indexed(_labels)
-_name_index = _indexed(lambda payload: payload.names)
+_names = attrgetter("names")
+
+
+def _numbered(
+    names_of: Callable[[Any], tuple[str, ...]],
+    name: str,
+    read: Callable[[Any, int], float],
+    otherwise: float = nan,
+) -> Read:
+    """`read` of a payload and the position of a name in it, which is looked up when names change."""
+    known: tuple[str, ...] | None = None
+    index = -1
+
+    def numbered(packet: Any) -> float:
+        nonlocal known, index
+        payload = packet.value
+        names = names_of(payload)
+        if names is not known:
+            index = names.index(name) if name in names else -1
+            known = names
+        return otherwise if index < 0 else read(payload, index)
+
+    return numbered
 
 
 # -- every packet -------------------------------------------------------------------------------
@@ -97,7 +98,7 @@ _EVERY: Mapping[str, RuleField] = {
     "epoch": RuleField(
         "number", "how often its source was reopened", lambda packet: float(packet.epoch)
     ),
-    "origin": RuleField("text", "id of its source", attrgetter("origin")),
+    "origin": RuleField("text", "id of its source", lambda packet: packet.origin),
     "model": RuleField("text", "the decoder that answered last", _of_trail(1)),
     "variant": RuleField("text", "the variant that answered last", _of_trail(2)),
     "rung": RuleField("number", "that variant's position on its ladder; 0 is the best", _rung),
@@ -119,13 +120,9 @@ def _best_score(packet: Any) -> float:
 
 
 def _counted(label: str) -> Read:
-    index_in = _label_index(label)
-
-    def count(packet: Any) -> float:
-        index = index_in(packet.value)
-        return 0.0 if index < 0 else float(packet.value.classes.tolist().count(index))
-
-    return count
+    return _numbered(
+        _labels, label, lambda found, index: float(found.classes.tolist().count(index)), 0.0
+    )
 
 
 _DETECTIONS: Mapping[str, RuleField] = {
@@ -144,15 +141,9 @@ _DETECTIONS: Mapping[str, RuleField] = {
 # -- numbers ------------------------------------------------------------------------------------
 
 
-def _attribute(name: str) -> Read:
-    """A number of the payload itself."""
-    get = attrgetter(name)
-
-    def read(packet: Any) -> float:
-        value = get(packet.value)
-        return value if type(value) is float else number(value)
-
-    return read
+def _value_of(packet: Any) -> float:
+    value = packet.value.value
+    return value if type(value) is float else number(value)
 
 
 def _part(key: str) -> Read:
@@ -163,10 +154,12 @@ _SCORE: Mapping[str, RuleField] = {
     "value": RuleField(
         "number",
         "1 is the edge of what was normal while learning",
-        _attribute("value"),
+        _value_of,
     ),
-    "ready": RuleField("truth", "whether it has learned", attrgetter("value.ready")),
-    "progress": RuleField("number", "how much is learned, 0 to 1", _attribute("progress")),
+    "ready": RuleField("truth", "whether it has learned", lambda packet: packet.value.ready),
+    "progress": RuleField(
+        "number", "how much is learned, 0 to 1", lambda packet: number(packet.value.progress)
+    ),
     "parts": RuleField(
         "number",
         'what it is made of: parts["t2"]',
@@ -177,14 +170,7 @@ _SCORE: Mapping[str, RuleField] = {
 
 
 def _value(key: str) -> Read:
-    index_in = _name_index(key)
-
-    def read(packet: Any) -> float:
-        features = packet.value
-        index = index_in(features)
-        return nan if index < 0 else features.values.item(index)
-
-    return read
+    return _numbered(_names, key, lambda features, index: features.values.item(index))
 
 
 _FEATURES: Mapping[str, RuleField] = {
@@ -211,14 +197,7 @@ def _top_score(packet: Any) -> float:
 
 
 def _score_of(key: str) -> Read:
-    index_in = _label_index(key)
-
-    def read(packet: Any) -> float:
-        labels = packet.value
-        index = index_in(labels)
-        return nan if index < 0 else labels.scores.item(index)
-
-    return read
+    return _numbered(_labels, key, lambda labels, index: labels.scores.item(index))
 
 
 _LABELS: Mapping[str, RuleField] = {
@@ -233,17 +212,13 @@ _LABELS: Mapping[str, RuleField] = {
 }
 
 
+def _covered(mask: Any, index: int) -> float:
+    size = int(mask.classes.size)
+    return int((mask.classes == index).sum()) / size if size else nan
+
+
 def _area_of(key: str) -> Read:
-    index_in = _label_index(key)
-
-    def read(packet: Any) -> float:
-        mask = packet.value
-        index = index_in(mask)
-        if index < 0 or not mask.classes.size:
-            return nan
-        return int((mask.classes == index).sum()) / int(mask.classes.size)
-
-    return read
+    return _numbered(_labels, key, _covered)
 
 
 _MASK: Mapping[str, RuleField] = {
@@ -266,7 +241,7 @@ def _length(vector: Any) -> float:
 
 
 _POSE: Mapping[str, RuleField] = {
-    "label": RuleField("text", "what it is", attrgetter("value.label")),
+    "label": RuleField("text", "what it is", lambda packet: packet.value.label),
     "x_m": RuleField("number", "metres to the right", _metres(0)),
     "y_m": RuleField("number", "metres down", _metres(1)),
     "z_m": RuleField("number", "metres away from the camera", _metres(2)),
@@ -281,7 +256,7 @@ _POSE: Mapping[str, RuleField] = {
     "error_px": RuleField(
         "number",
         "how far what was seen lies from what the pose explains",
-        _attribute("error_px"),
+        lambda packet: number(packet.value.error_px),
     ),
 }
 
@@ -291,10 +266,12 @@ def _fact(key: str) -> Read:
 
 
 _EVENT: Mapping[str, RuleField] = {
-    "phase": RuleField("text", '"new", "update" or "end"', attrgetter("value.phase")),
-    "kind": RuleField("text", 'what happens: "zone", "sound"', attrgetter("value.kind")),
-    "label": RuleField("text", "to what it happens", attrgetter("value.label")),
-    "score": RuleField("number", "the best score so far, 0 to 1", _attribute("score")),
+    "phase": RuleField("text", '"new", "update" or "end"', lambda packet: packet.value.phase),
+    "kind": RuleField("text", 'what happens: "zone", "sound"', lambda packet: packet.value.kind),
+    "label": RuleField("text", "to what it happens", lambda packet: packet.value.label),
+    "score": RuleField(
+        "number", "the best score so far, 0 to 1", lambda packet: number(packet.value.score)
+    ),
     "duration_s": RuleField(
         "number",
         "seconds since it began",

@@ -151,12 +151,12 @@ class Matcher(_Asking):
 
     def __call__(self, packet: AnyPacket) -> bool:
         """Whether the rule is true of a packet. Never raises."""
-        kind = type(packet.value)
-        test = self._tests.get(kind)
-        if test is None:
-            test = self._tests[kind] = self._rule.test(kind)
+        try:
+            test = self._tests[type(packet.value)]
+        except KeyError:
+            test = self._tests[type(packet.value)] = self._rule.test(type(packet.value))
             self._tell(packet.value)
-        return test(packet) is True
+        return bool(test(packet))
 
 
 class Chooser(_Asking):
@@ -174,6 +174,4 @@ class Chooser(_Asking):
             self._labels = found.labels
             self._tell(found)
         test = self._rule.test(type(found))
-        return np.fromiter(
-            (test(row) is True for row in detection_rows(found)), np.bool_, len(found)
-        )
+        return np.fromiter((bool(test(row)) for row in detection_rows(found)), np.bool_, len(found))

@@ -143,6 +143,13 @@ def test_numbers_of_numpy_and_whole_numbers_are_numbers() -> None:
     assert answer("value > 5", Score(inf)) is True
 
 
+def test_texts_of_numpy_are_texts() -> None:
+    """As a label of an array of names is one."""
+    labels = Labels(np.array([1.0], np.float32), (np.str_("dog"),))
+    assert matches('label == "dog" and label != "cat" and label in ["dog"]', labels)
+    assert not matches('label == "cat" or label != "dog"', labels)
+
+
 def test_facts_are_what_they_are_compared_with() -> None:
     assert answer('facts["zone"] > 1', EVENT) is None
     assert answer('facts["dwell_s"] == "4.5"', EVENT) is None
