@@ -62,7 +62,8 @@ def _(value: Detections) -> dict[str, Any]:
 
 @_facts.register
 def _(value: Event) -> dict[str, Any]:
-    told = {"phase": value.phase, "event": value.event, "kind": value.kind}
+    # Not "event": that is the log's own name for its message.
+    told = {"phase": value.phase, "event_id": value.event, "kind": value.kind}
     return {**value.facts, **told, "label": value.label}
 
 

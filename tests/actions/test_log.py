@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from edgeapp.actions.log import LogAction, LogOptions
+from edgeapp.core.answers import Event
 from edgeapp.core.clock import FakeClock
 from edgeapp.core.context import Context
 from edgeapp.core.packet import Hop, Packet
@@ -52,6 +53,10 @@ NOTHING = np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.
             {"samples": 8, "channels": ["x"]},
         ),
         (Image(np.zeros((4, 6), np.uint8)), {"width": 6, "height": 4}),
+        (
+            Event("new", "health-1", "alarm", "pump", 0, facts={"zone": "C"}),
+            {"phase": "new", "event_id": "health-1", "kind": "alarm", "label": "pump", "zone": "C"},
+        ),
     ],
 )
 def test_each_result_is_one_event_with_its_key_facts(value: Any, facts: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import struct
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -51,6 +52,16 @@ class IioTree:
         assert self._fd is not None
         data = b"".join(frames)
         assert os.write(self._fd, data) == len(data), "more than a FIFO holds"
+
+    def pour(self, data: bytes) -> None:
+        """Send more than a FIFO holds, as fast as it is read; until it is closed."""
+        while data and self._fd is not None:
+            try:
+                data = data[os.write(self._fd, data[:4096]) :]
+            except BlockingIOError:
+                time.sleep(0.005)
+            except OSError:
+                return
 
     def close(self) -> None:
         if self._fd is not None:

@@ -1,9 +1,12 @@
 """Sensors on a serial line: the protocol, and a pseudo-terminal in place of the line."""
 
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -268,3 +271,38 @@ def test_every_sample_of_a_fast_sensor_arrives(line: Line) -> None:
 
 def test_kinds_have_the_numbers_that_the_document_names() -> None:
     assert (FORMAT, SAMPLES) == (1, 2)
+
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs/serial-protocol.md"
+MAIN = """
+#include <stdio.h>
+void uart_write(const uint8_t *data, uint16_t count) { fwrite(data, 1, count, stdout); }
+int main(void)
+{
+    static const int16_t samples[3][3] = {{1, -2, 3}, {-32768, 32767, 0}, {4, 5, 6}};
+    send_format();
+    send_samples(70000, samples, 3);
+    return 0;
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+def test_what_the_documents_c_code_sends_is_read(tmp_path: Path) -> None:
+    code = DOCUMENT.read_text().partition("```c\n")[2].partition("```")[0]
+    (tmp_path / "sensor.c").write_text(code + MAIN)
+    program = tmp_path / "sensor"
+    subprocess.run(
+        ["cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-o", program, tmp_path / "sensor.c"],
+        check=True,
+    )
+    sent = subprocess.run([program], check=True, capture_output=True).stdout
+    (_, what), (_, payload) = FrameFinder().feed(sent)
+    said = Format.parse(what)
+    assert said == Format(3200.0, 2, ("x", "y", "z"), ("g",) * 3, (1 / 256,) * 3)
+    first, samples = said.samples(payload)
+    assert first == 70_000
+    assert samples.T.tolist() == [[1, -2, 3], [-32768, 32767, 0], [4, 5, 6]]
+    assert sent[: len(sent) - len(samples_frame(0, [[0] * 3] * 3))] == format_frame(
+        3200, "xyz", unit=2, scale=1 / 256
+    )
