@@ -86,6 +86,12 @@ COMMANDS = {
         "auto detect",
         "STAGE",
     ),
+    "ack": _Command(
+        "edgeapp.cli.steer:ack",
+        "Acknowledge a latched alarm: it ends once what raised it is over.",
+        "ack health",
+        "STAGE",
+    ),
     "pause": _Command(
         "edgeapp.cli.steer:pause",
         "Drain a running pipeline and close its devices, until `resume`.",

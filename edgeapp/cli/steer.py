@@ -1,4 +1,4 @@
-"""`edgeapp pin`, `auto`, `pause` and `resume`: steering a running pipeline."""
+"""`edgeapp pin`, `auto`, `ack`, `pause` and `resume`: steering a running pipeline."""
 
 from typing import Annotated
 
@@ -50,6 +50,17 @@ def auto(stage: Stage, /, *, device: Device = None) -> int:
     """
     facts = answer(device, "auto", stage=stage).facts
     print(f"{facts['stage']} follows heat and load")
+    return exits.OK
+
+
+def ack(stage: Stage, /, *, device: Device = None) -> int:
+    """Acknowledge an alarm.
+
+    Args:
+        stage: The stage that raised it; pipeline/stage where several have one of that name.
+        device: The device file that the running process was given.
+    """
+    print(answer(device, "ack", stage=stage).facts["said"])
     return exits.OK
 
 

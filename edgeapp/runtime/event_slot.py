@@ -1,5 +1,7 @@
 """The slot of a transform that opens events: whatever its stage opens is ended, come what may."""
 
+from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -21,6 +23,27 @@ class EventSlot(TransformSlot):
         super().__init__(*args, **kwargs)
         self._unended: dict[str, Event] = {}
         self._forgotten: dict[str, Event] = {}
+        self._acknowledgements: deque[Callable[[str], None]] = deque()
+
+    def acknowledge(self, tell: Callable[[str], None]) -> bool:
+        """Let the stage know that somebody has seen its alarm, before its next packet. Any thread.
+
+        `tell` gets the stage's sentence, on the stage's thread. False where the stage has no ear.
+        """
+        if not hasattr(self.plan.plugin.factory, "acknowledge"):
+            return False
+        self._acknowledgements.append(tell)
+        return True
+
+    def handle(self, burst: list[AnyPacket]) -> list[AnyPacket]:
+        """Answer a burst."""
+        while self._acknowledgements and self._stage is not None:
+            tell = self._acknowledgements.popleft()
+            try:
+                tell(self._stage.acknowledge())
+            except Exception as error:
+                self._blame(error, None)
+        return super().handle(burst)
 
     def _one(self, packet: AnyPacket, out: list[AnyPacket]) -> None:
         if self._forgotten:

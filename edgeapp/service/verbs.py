@@ -13,6 +13,7 @@ from edgeapp.core.link import AnyPacket
 from edgeapp.document.words import did_you_mean
 from edgeapp.plan.graph import StagePlan
 from edgeapp.runtime.app import App
+from edgeapp.runtime.event_slot import EventSlot
 from edgeapp.runtime.pipeline import Pipeline
 from edgeapp.service.control import Frame, RefusedError, Request, Verb
 from edgeapp.service.facts import Say, facts
@@ -20,6 +21,7 @@ from edgeapp.service.recent import Recent
 
 _LONGEST_WINDOW_S = 10.0
 _LOOK_S = 0.02
+_ACK_S = 10.0
 _SHORTEST_PERIOD_S = 0.01
 _LONGEST_PIN_S = 365 * 86_400.0
 
@@ -40,6 +42,7 @@ class Verbs:
             "tap": self.tap,
             "pin": self.pin,
             "auto": self.auto,
+            "ack": self.ack,
             "pause": self.pause,
             "resume": self.resume,
         }
@@ -153,6 +156,24 @@ class Verbs:
         self._dial(pipeline, stage).unpin()
         pipeline.log.info("variant is automatic again", stage=stage.id)
         yield Frame({"stage": f"{pipeline.plan.name}/{stage.id}"})
+
+    async def ack(self, request: Request) -> AsyncIterator[Frame]:
+        """Tell a stage that somebody has seen its alarm."""
+        pipeline, stage = self._stage(request)
+        loop = asyncio.get_running_loop()
+        said: asyncio.Future[str] = loop.create_future()
+
+        def tell(sentence: str) -> None:
+            loop.call_soon_threadsafe(lambda: said.done() or said.set_result(sentence))
+
+        slot = pipeline.slots.get(stage.id)
+        if not isinstance(slot, EventSlot) or not slot.acknowledge(tell):
+            raise RefusedError(f"'{stage.id}' raises no alarms to acknowledge")
+        try:
+            async with asyncio.timeout(_ACK_S):
+                yield Frame({"said": await said})
+        except TimeoutError:
+            yield Frame({"said": f"'{stage.id}' gets nothing now; it is told with its next packet"})
 
     async def pause(self, request: Request) -> AsyncIterator[Frame]:
         """Drain a pipeline and close its devices, until `resume`."""

@@ -7,6 +7,7 @@ import socket
 import stat
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeapp.api import Context, Emit, Image, source
+from edgeapp.api import Context, Emit, Event, Image, Packet, source, transform
 from edgeapp.core.dial import Setting
 from edgeapp.errors import Unavailable
 from edgeapp.plan.graph import Plan
@@ -175,6 +176,7 @@ def test_what_is_meant_wrongly_is_answered_with_a_sentence(tmp_path: Path) -> No
             ("tap", {"stage": "camera", "every_s": "soon"}, "every_s is a number of seconds"),
             ("tap", {"stage": "camera", "every_s": -1}, "every_s is a number of seconds"),
             ("pin", {"stage": "camera", "variant": "x"}, "'camera' is no model stage"),
+            ("ack", {"stage": "camera"}, "'camera' raises no alarms"),
             ("pause", {"pipeline": "nix"}, "there is no pipeline 'nix'"),
         ):
             with pytest.raises(RefusedError, match=sentence):
@@ -204,6 +206,41 @@ def test_nonsense_is_refused_and_the_next_one_is_answered(tmp_path: Path, bytes_
         assert frame.facts["device"] == "bench-1"
 
     while_running(tmp_path, chain(FLOW, ("tap", Tap, {"into": []})), script)
+
+
+@transform("alarm")
+class Alarm:
+    """Raises an alarm that lasts until it is acknowledged."""
+
+    def __init__(self, options: NoOptions, context: Context) -> None:
+        self.event: Event | None = None
+        self.seen = False
+
+    def acknowledge(self) -> str:
+        self.seen = True
+        return f"seen on {threading.current_thread().name}"
+
+    def process(self, packet: Packet[Image]) -> list[Event]:
+        if self.event is None:
+            self.event = Event("new", "a-1", "alarm", "it", packet.t_ns)
+            return [self.event]
+        if self.seen:
+            self.seen = False
+            return [replace(self.event, phase="end")]
+        return []
+
+
+def test_an_alarm_is_acknowledged_on_the_thread_of_its_stage(tmp_path: Path) -> None:
+    seen: list[Any] = []
+
+    async def script(_app: App, _verbs: Verbs) -> None:
+        [frame] = await asked(tmp_path, "ack", stage="alarm")
+        assert frame.facts["said"] == "seen on test/camera"
+        while len(seen) < 2:
+            await asyncio.sleep(0.005)
+        assert [packet.value.phase for packet in seen] == ["new", "end"]
+
+    while_running(tmp_path, chain(FLOW, ("alarm", Alarm, {}), ("tap", Tap, {"into": seen})), script)
 
 
 def test_clients_that_hang_up_leave_nothing_behind(tmp_path: Path) -> None:
