@@ -163,8 +163,12 @@ class Verbs:
         loop = asyncio.get_running_loop()
         said: asyncio.Future[str] = loop.create_future()
 
+        def settle(sentence: str) -> None:
+            if not said.done():
+                said.set_result(sentence)
+
         def tell(sentence: str) -> None:
-            loop.call_soon_threadsafe(lambda: said.done() or said.set_result(sentence))
+            loop.call_soon_threadsafe(settle, sentence)
 
         slot = pipeline.slots.get(stage.id)
         if not isinstance(slot, EventSlot) or not slot.acknowledge(tell):
