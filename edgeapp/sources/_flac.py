@@ -42,7 +42,7 @@ class FlacReader:
 
 
 def flac_recording(path: Path) -> Recording:
-    """A FLAC file of 8 to 32 bits; -1..1 is full scale.
+    """A FLAC file of 8 to 24 bits; -1..1 is full scale.
 
     Raises:
         ValueError: it is no such file, is empty, or soundfile is not installed.

@@ -1,7 +1,7 @@
 """A microphone, through sounddevice and PortAudio."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import ceil
 from queue import Empty, Full, Queue
 from threading import Event, Lock
@@ -134,9 +134,7 @@ def _opened(sd: Any, options: AudioOptions, ear: Ear) -> Iterator[Mixer]:
     global _open_streams  # noqa: PLW0603 - PortAudio counts per process, not per object
     with _lock:
         if not _open_streams:
-            # PortAudio looks for devices when it starts, and only then.
-            sd._terminate()  # noqa: SLF001 - documented for this
-            sd._initialize()  # noqa: SLF001 - as above
+            _look_again(sd)
         device = _find(sd, options.device)
         stream, columns = _open(sd, device, options, ear)
         _open_streams += 1
@@ -149,6 +147,16 @@ def _opened(sd: Any, options: AudioOptions, ear: Ear) -> Iterator[Mixer]:
         with _lock:
             _open_streams -= 1
             stream.close()
+
+
+def _look_again(sd: Any) -> None:
+    """Start PortAudio anew: it looks for devices when it starts, and only then."""
+    with suppress(sd.PortAudioError):  # after a start that failed there is nothing to end
+        sd._terminate()  # noqa: SLF001 - documented, for this purpose
+    try:
+        sd._initialize()  # noqa: SLF001 - as above
+    except sd.PortAudioError as error:
+        raise Unavailable(f"PortAudio does not start: {_reason(error)}") from None
 
 
 def _open(sd: Any, device: Any, options: AudioOptions, ear: Ear) -> tuple[Any, int]:
@@ -201,7 +209,7 @@ def _find(sd: Any, wanted: str) -> Any:
         raise Unavailable("this machine has no microphone; is it plugged in?")
     if wanted == "default":
         named = [device for device in inputs if device["name"] == "default"]
-        return named[0] if named else sd.query_devices(kind="input")
+        return (named or inputs)[0]
     word = wanted.casefold()
     fitting = [
         device

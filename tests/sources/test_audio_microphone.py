@@ -150,13 +150,15 @@ class Devices:
     """What PortAudio lists on a machine with these microphones, and a loudspeaker before them."""
 
     def __init__(self, *names: str) -> None:
-        self._all = [{"index": 0, "name": "HDMI", "max_input_channels": 0}] + [
+        self._all: list[dict[str, Any]] = [
+            {"index": 0, "name": "HDMI", "max_input_channels": 0}
+        ] + [
             {"index": index, "name": name, "max_input_channels": 2}
             for index, name in enumerate(names, 1)
         ]
 
-    def query_devices(self, kind: str | None = None) -> Any:
-        return self._all if kind is None else self._all[1]
+    def query_devices(self) -> list[dict[str, Any]]:
+        return self._all
 
 
 def test_a_microphone_is_found_by_its_name_a_part_of_it_or_its_number() -> None:
@@ -247,6 +249,24 @@ def test_a_microphone_at_a_rate_and_with_channels_of_choice(
     assert signal.samples.shape == (2, 4_800)
     np.testing.assert_array_equal(hearing.heard[0], hearing.heard[1])
     assert np.abs(hearing.heard).max() > 0.3
+
+
+@pytest.mark.slow
+def test_two_microphones_are_heard_at_once_and_one_outlives_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noise: Path
+) -> None:
+    """PortAudio is one for the process: opening and closing one leaves the other alone."""
+    played, _ = soundfile.read(noise, dtype="float32")
+    with PulseAudio(tmp_path) as pulse:
+        pulse.speak_to_this_process(monkeypatch)
+        with Hearing(OPTIONS) as long:
+            with Hearing(AudioOptions(device="pulse")) as short:
+                pulse.play(noise)
+            pulse.play(noise)
+            wait_until(lambda: not long.heard[0, -BLOCK:].any(), "all is heard")
+    assert np.count_nonzero(short.heard) > 0.7 * len(played)
+    assert np.count_nonzero(long.heard) == 2 * np.count_nonzero(played)
+    assert sum(each.lost for each in long.emitted) == 0
 
 
 @pytest.mark.slow

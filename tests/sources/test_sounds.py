@@ -15,7 +15,7 @@ RATE_HZ = 16_000
 
 
 def samples(**options: Any) -> NDArray[np.float32]:
-    ran = run_source(Sounds, {"speed": "fast", "duration_s": 12.0, **options})
+    ran = run_source(Sounds, {"speed": "fast", "duration_s": 8.0, "pause_s": 1.0, **options})
     return np.concatenate([packet.value.samples[0] for packet in ran.packets])
 
 
@@ -32,22 +32,22 @@ def pitch_hz(wave: NDArray[np.float32]) -> float:
     return float(frequencies[spectrum.argmax()])
 
 
-@settings(max_examples=5, deadline=None)
-@given(st.floats(0.004, 3.0), st.integers(0, 10))
+@settings(max_examples=4, deadline=None)
+@given(st.floats(0.02, 3.0), st.integers(0, 10))
 def test_the_same_seed_gives_the_same_samples_in_blocks_of_any_size(
     block_s: float, seed: int
 ) -> None:
     np.testing.assert_array_equal(
-        samples(block_s=block_s, seed=seed), soundscape(seed, 12.0, RATE_HZ)[0]
+        samples(block_s=block_s, seed=seed), soundscape(seed, 8.0, RATE_HZ, Mix(pause_s=1.0))[0]
     )
 
 
 def test_another_seed_gives_another_soundscape() -> None:
-    assert soundscape(1, 30.0, RATE_HZ)[1] != soundscape(2, 30.0, RATE_HZ)[1]
+    assert soundscape(1, 8.0, RATE_HZ)[1] != soundscape(2, 8.0, RATE_HZ)[1]
 
 
 def test_every_sound_stands_out_of_the_background_where_the_truth_says_and_nowhere_else() -> None:
-    wave, heard = soundscape(3, 120.0, RATE_HZ)
+    wave, heard = soundscape(3, 40.0, RATE_HZ, Mix(pause_s=2.0))
     assert {sound.label for sound in heard} == set(LABELS)
     quiet = np.ones(len(wave), bool)
     for sound in heard:
@@ -59,10 +59,10 @@ def test_every_sound_stands_out_of_the_background_where_the_truth_says_and_nowhe
 
 
 def test_sounds_never_overlap_and_come_about_as_often_as_asked() -> None:
-    _, heard = soundscape(4, 150.0, RATE_HZ, Mix(pause_s=1.0))
+    _, heard = soundscape(4, 60.0, 8_000, Mix(pause_s=0.5))
     silences = [after.start_s - before.end_s for before, after in pairwise(heard)]
-    assert min(silences) >= 0.5 - 1e-3
-    assert np.mean(silences) == pytest.approx(1.0, rel=0.15)
+    assert min(silences) >= 0.25 - 1e-3
+    assert np.mean(silences) == pytest.approx(0.5, rel=0.15)
 
 
 def test_a_smoke_alarm_beeps_three_times_at_about_3100_hz() -> None:
@@ -85,7 +85,7 @@ def test_a_siren_sweeps() -> None:
 
 
 def test_the_last_sound_is_cut_where_the_samples_end() -> None:
-    _, heard = soundscape(7, 60.0, RATE_HZ, Mix(labels=("siren",)))
+    _, heard = soundscape(7, 25.0, RATE_HZ, Mix(labels=("siren",)))
     middle = (heard[1].start_s + heard[1].end_s) / 2
     _, cut = soundscape(7, middle, RATE_HZ, Mix(labels=("siren",)))
     assert [sound.start_s for sound in cut] == [sound.start_s for sound in heard[:2]]
