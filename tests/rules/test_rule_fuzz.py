@@ -235,6 +235,7 @@ def test_three_thousand_texts_are_rules_or_complaints() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_hundred_thousand_texts_are_rules_or_complaints() -> None:
     right, wrong = try_many(seed=2, many=100_000)
     print(f"\n{right} rules, {wrong} complaints")
