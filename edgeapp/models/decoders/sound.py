@@ -1,7 +1,7 @@
 """The sound decoder: how much a stretch of sound is like each label, from samples or bands."""
 
 from math import prod
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,8 @@ from edgeapp.api import (
     TensorSpecs,
     model,
 )
+from edgeapp.models.decoders.activation import Activation, scores_of
 from edgeapp.models.decoders.labels import LabelNames
-
-_TOLERANCE = 1e-3
-"""A probability may be off by this for being computed in single or half precision."""
 
 
 class SoundOptions(Options):
@@ -50,7 +48,7 @@ class SoundOptions(Options):
         default={},
         description="Inputs of the model that always hold the same number, such as {sr: 16000}.",
     )
-    activation: Literal["none", "sigmoid", "softmax"] = Field(
+    activation: Activation = Field(
         "none",
         description="What makes scores from 0 to 1 of the model's answers: none if they are that; "
         "sigmoid, each by itself; softmax, together 1.",
@@ -113,26 +111,14 @@ class Sound:
         Raises:
             BadPacket: the model gave no such scores.
         """
-        scores = outputs[self._output].astype(np.float32).reshape(-1)
+        scores = outputs[self._output].reshape(-1)
         labels = self._options.labels
         if len(scores) != len(labels):
             raise BadPacket(
                 f"the model scores {len(scores)} classes, but 'labels' names {len(labels)}",
                 reason="no_scores",
             )
-        if self._options.activation == "sigmoid":
-            scores = 0.5 + 0.5 * np.tanh(0.5 * scores)  # as 1 / (1 + exp(-x)), without overflow
-        elif self._options.activation == "softmax":
-            scores = np.exp(scores - scores.max())
-            scores /= scores.sum()
-        low, high = float(scores.min()), float(scores.max())
-        if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):  # nor what is no number
-            raise BadPacket(
-                f"the model's scores go from {low:g} to {high:g}, not from 0 to 1: "
-                "choose 'activation: sigmoid' or softmax, as it was trained",
-                reason="no_scores",
-            )
-        return Labels(scores.clip(0, 1), labels)
+        return Labels(scores_of(scores, self._options.activation), labels)
 
     def _refuse_signal(self, signal: Signal) -> None:
         if len(self._hears) != 1:
@@ -153,7 +139,8 @@ class Sound:
             )
         if channels != 1:
             raise BadPacket(
-                f"the model hears one channel, not {channels}: choose one at the source",
+                f"the model hears one channel, not {channels}: mix them at the "
+                "source with 'channels: mono'",
                 reason="wrong_channels",
             )
         if count != samples:
