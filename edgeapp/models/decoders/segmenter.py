@@ -143,18 +143,19 @@ class _Layout:
                 "expected an output [1, classes, height, width], [1, height, width, classes] or "
                 f"[1, height, width], not {described(outputs)}"
             )
-        _, first, _, last = shape
-        wanted = {1, len(labels)}
-        self._last = first not in wanted and last in wanted
-        count = last if self._last else first
-        if count == 1:
-            if spec.dtype.startswith("float") and len(labels) != 2:  # noqa: PLR2004 - and background
-                raise ValueError(
-                    "the model answers with one number for each pixel: 'labels' names the "
-                    "background and one class"
-                )
-        else:
-            fitting(labels, min(side for side in (first, last, 10**9) if side is not None))
+        sides = {"first": shape[1], "last": shape[3]}
+        known = [len(labels), 1]  # one for each label; or one number for each pixel
+        count, where = next(
+            ((n, side) for n in known for side in sides if sides[side] == n), (None, "")
+        )
+        if count is None:
+            fitting(labels, min(side or 0 for side in sides.values()))
+        if count == 1 and spec.dtype.startswith("float") and len(labels) != 2:  # noqa: PLR2004
+            raise ValueError(
+                "the model answers with one number for each pixel: 'labels' names the background "
+                "and one class"
+            )
+        self._last = where == "last"
 
     def planes(self, outputs: Tensors) -> NDArray[Any]:
         """The answer as (classes, height, width)."""
