@@ -8,21 +8,21 @@ from edgeapp.api import View
 Floats = NDArray[np.float64]
 
 
-def overlaps(some: NDArray[np.floating], others: NDArray[np.floating]) -> Floats:
-    """Intersection over union of (n, 4) with (m, 4) boxes, left, top, right, bottom: (n, m)."""
-    a, b = some[:, None, :].astype(np.float64), others[None, :, :].astype(np.float64)
-    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    shared = np.maximum(sides, 0).prod(axis=-1)
-    union = areas(some)[:, None] + areas(others)[None, :] - shared
+def overlaps(some: Floats, others: Floats) -> Floats:
+    """Intersection over union of (n, 4) with (m, 4) boxes, left, top, right, bottom: (n, m).
+
+    `others` may be (n, m, 4), a set of its own for each of `some`.
+    """
+    left, top, right, bottom = some.T[:, :, None]
+    left2, top2, right2, bottom2 = np.moveaxis(others, -1, 0)
+    wide = np.minimum(right, right2) - np.maximum(left, left2)
+    high = np.minimum(bottom, bottom2) - np.maximum(top, top2)
+    shared = np.maximum(wide, 0) * np.maximum(high, 0)
+    union = (right - left) * (bottom - top) + (right2 - left2) * (bottom2 - top2) - shared
     return np.asarray(shared / np.maximum(union, 1e-12), np.float64)
 
 
-def areas(xyxy: NDArray[np.floating]) -> Floats:
-    """(n,) areas of (n, 4) boxes."""
-    return np.asarray((xyxy[:, 2:] - xyxy[:, :2]).prod(axis=1), np.float64)
-
-
-def shown(xyxy: NDArray[np.floating], view: View) -> NDArray[np.bool_]:
+def shown(xyxy: Floats, view: View) -> NDArray[np.bool_]:
     """(n,): whether the middle of each box lies in what a picture shows.
 
     What lies outside the source picture counts where it left it.

@@ -83,11 +83,3 @@ def anchors(tracks: Tracks, anchor: Anchor) -> Floats:
     left, top, right, bottom = tracks.xyxy.astype(np.float64).T
     y = bottom if anchor == "bottom" else (top + bottom) / 2
     return np.stack([(left + right) / 2, y], axis=1)
-
-
-def chosen(tracks: Tracks, labels: tuple[str, ...]) -> Tracks:
-    """The tracks with one of these labels; all where none is named."""
-    if not labels or not len(tracks):
-        return tracks
-    wanted = [n for n, label in enumerate(tracks.labels) if label in labels]
-    return tracks.select(np.isin(tracks.classes, wanted))

@@ -7,7 +7,8 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, field_validator, model_validator
 
 from edgeapp.api import Context, Event, Field, Options, Packet, Tracks, event_id, transform
-from edgeapp.transforms._presence import Anchor, Presence, anchors, box_of, chosen
+from edgeapp.transforms._labels import Wanted, one_or_many
+from edgeapp.transforms._presence import Anchor, Presence, anchors, box_of
 from edgeapp.transforms._shapes import Point, turn
 
 NS = 1_000_000_000
@@ -69,7 +70,7 @@ class LinesOptions(Options):
     @field_validator("label", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _one_or_many(cls, value: object) -> object:
-        return [value] if isinstance(value, str) else value
+        return one_or_many(value)
 
     @model_validator(mode="after")
     def _told_apart(self) -> Self:
@@ -104,6 +105,7 @@ class Lines:
 
     def __init__(self, options: LinesOptions, context: Context) -> None:
         self._options = options
+        self._wanted = Wanted(options.label)
         self._context = context
         self._presence = Presence(round(options.gone_s * NS))
         self._sides: dict[int, dict[str, _Side]] = {}
@@ -115,7 +117,7 @@ class Lines:
             self._sides.clear()
         for gone in self._presence.follow(packet):
             self._sides.pop(gone, None)
-        tracks = chosen(packet.value, self._options.label)
+        tracks = self._wanted.of(packet.value)
         told = []
         for row, (x, y) in enumerate(anchors(tracks, self._options.anchor).tolist()):
             one = int(tracks.ids[row])

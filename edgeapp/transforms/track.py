@@ -9,12 +9,13 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from edgeapp.api import Context, Detections, Field, Options, Packet, Tracks, View, transform
 from edgeapp.transforms._assignment import pairs
 from edgeapp.transforms._boxes import overlaps, shown
 from edgeapp.transforms._kalman import Motion
+from edgeapp.transforms._labels import Wanted, one_or_many
 
 NS = 1_000_000_000
 
@@ -42,6 +43,9 @@ Ints = NDArray[np.int64]
 class TrackOptions(Options):
     """What begins, keeps and ends a track."""
 
+    label: tuple[str, ...] = Field(
+        default=(), description="Follow these labels only: one, or a list. Left out: all."
+    )
     enter_score: float = Field(
         default=0.6, gt=0, le=1, description="Begin to follow what has at least this score."
     )
@@ -82,6 +86,11 @@ class TrackOptions(Options):
         default=False,
         description="Let a thing change its label, such as from car to truck, and stay the same.",
     )
+
+    @field_validator("label", mode="before", json_schema_input_type=str | tuple[str, ...])
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return one_or_many(value)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -141,6 +150,7 @@ class Track:
     def __init__(self, options: TrackOptions, context: Context) -> None:
         del context  # needs nothing from outside
         self._options = options
+        self._wanted = Wanted(options.label)
         self._lost_ns = round(options.lost_s * NS)
         self._sure = max(options.keep_score, options.enter_score - _SURE_BELOW_ENTER)
         self._run: tuple[str, int] | None = None
@@ -154,7 +164,7 @@ class Track:
         """The detections that belong to known things."""
         if (packet.origin, packet.epoch) != self._run:
             self._begin(packet)
-        found, t_ns = packet.value, packet.t_ns
+        found, t_ns = self._wanted.of(packet.value), packet.t_ns
         if found.labels is not self._labels:
             self._rename(found.labels)
         view = View() if found.image is None else found.image.view
@@ -265,10 +275,8 @@ class Track:
         """Overlaps with things of unknown speed: both grow by how far it may have come."""
         seconds = np.minimum((self._t_ns - seen_ns) / NS, _COAST_S)
         reach = _STRIDE * seconds * (expected[:, 3] - expected[:, 1])
-        grown = np.stack([-reach / self._aspect, -reach, reach / self._aspect, reach], axis=1)
-        return np.concatenate(
-            [overlaps(expected[[n]] + grow, xyxy + grow) for n, grow in enumerate(grown)]
-        )
+        more = np.stack([-reach / self._aspect, -reach, reach / self._aspect, reach], axis=1)
+        return overlaps(expected + more, xyxy[None, :, :] + more[:, None, :])
 
     def _see(self, owner: Ints, boxes: Floats, classes: Ints) -> None:
         """Remember what was found of what is known; a thing seen often enough gets its id."""
@@ -306,12 +314,15 @@ class Track:
     def _found_anew(self, expected: Floats) -> NDArray[np.bool_]:
         """(n,): whether a lost thing is where one is that turned up since: the same, renamed."""
         things = self._followed
-        lost = things.missed_ns >= 0
-        if not lost.any():
-            return lost
-        later = ~lost[None, :] & (things.began_ns[None, :] > things.missed_ns[:, None])
-        close = overlaps(expected, expected) > _ONE_AND_THE_SAME
-        return np.asarray(lost & (later & close).any(axis=1))
+        again = things.missed_ns >= 0
+        lost, found = np.flatnonzero(again), np.flatnonzero(~again)
+        if len(lost) and len(found):
+            later = things.began_ns[found] > things.missed_ns[lost, None]
+            close = overlaps(expected[lost], expected[found]) > _ONE_AND_THE_SAME
+            again[lost] = (later & close).any(axis=1)
+        else:
+            again[:] = False
+        return again
 
     def _add(self, what: Ints, xyxy: Floats, classes: Ints) -> None:
         """Follow new things, the surest first, as far as there is room."""

@@ -18,8 +18,9 @@ from edgeapp.api import (
     event_id,
     transform,
 )
+from edgeapp.transforms._labels import Wanted, one_or_many
 from edgeapp.transforms._polygon import PolygonOption
-from edgeapp.transforms._presence import Anchor, Box, Presence, anchors, box_of, chosen
+from edgeapp.transforms._presence import Anchor, Box, Presence, anchors, box_of
 from edgeapp.transforms._shapes import contains
 
 NS = 1_000_000_000
@@ -64,7 +65,7 @@ class ZonesOptions(Options):
     @field_validator("label", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _one_or_many(cls, value: object) -> object:
-        return [value] if isinstance(value, str) else value
+        return one_or_many(value)
 
 
 @dataclass(slots=True)
@@ -98,6 +99,7 @@ class Zones:
 
     def __init__(self, options: ZonesOptions, context: Context) -> None:
         self._options = options
+        self._wanted = Wanted(options.label)
         self._context = context
         self._polygons = {name: np.array(points) for name, points in options.zones.items()}
         self._enter_ns = round(options.enter_s * NS)
@@ -114,7 +116,7 @@ class Zones:
             told += self.flush()
         gone = set(self._presence.follow(packet))
         told += self._end([key for key in self._stays if key[0] in gone])
-        tracks = chosen(packet.value, self._options.label)
+        tracks = self._wanted.of(packet.value)
         if len(tracks):
             places = anchors(tracks, self._options.anchor)
             for zone, polygon in self._polygons.items():

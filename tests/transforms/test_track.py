@@ -104,6 +104,19 @@ def test_a_person_does_not_become_a_car_unless_labels_may_change() -> None:
     assert ids(shown, {"across_labels": True}) == [[], [1], [1], [1], [1]]
 
 
+def test_other_labels_are_not_followed() -> None:
+    """And a picture without the wanted one is answered all the same."""
+    shown = [detections([box(0.2), box(0.7)], kinds=[0, 1])] * 2 + [
+        detections([box(0.7)], kinds=[1])
+    ]
+    assert ids(shown, {"label": "person"}) == [[], [1], []]
+
+
+def test_a_label_that_the_model_does_not_know_is_a_mistake() -> None:
+    ran = run_stage(Track, {"label": ["person", "cow"]}, stream([detections([box(0.2)])]))
+    assert ran.dropped == {"unknown_label": 1}
+
+
 def test_another_variant_of_the_model_may_number_its_labels_in_another_way() -> None:
     ours = [detections([box(0.5)], kinds=[1])] * 3
     theirs = [detections([box(0.5)], kinds=[0], labels=("car",))] * 2
