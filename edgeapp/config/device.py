@@ -58,6 +58,8 @@ class DeviceConfig:
     """None: no broker is named."""
     run_dir: Path | None = None
     """Where the control socket is; None: in `data_dir`."""
+    allow_commands: tuple[str, ...] = ()
+    """Programs that pipelines may run: absolute paths, or names."""
 
 
 class _Tls(Settings):
@@ -106,6 +108,11 @@ class DeviceFile(Settings):
         "(without a device file: in the current folder), where it exists.",
     )
     mqtt: _Mqtt | None = Field(None, description="The broker that messages go to.")
+    allow_commands: tuple[str, ...] = Field(
+        (),
+        description="Programs that pipelines may run with `run_command`: absolute paths, or names "
+        "of what is in /usr/local/bin, /usr/bin or /bin. None if not given.",
+    )
 
 
 def read_device(
@@ -137,6 +144,7 @@ def read_device(
         file.plugins or _existing(folder / "plugins"),
         _mqtt(file.mqtt) if file.mqtt else None,
         run_dir=_run_dir(environment),
+        allow_commands=file.allow_commands,
     )
 
 

@@ -105,7 +105,9 @@ class Check:
         cut: Cut,
     ) -> StagePlan | None:
         around = Surroundings(
-            self.file.absolute().parent, self.device.data_dir / (self.spec.name or "unnamed")
+            self.file.absolute().parent,
+            self.device.data_dir / (self.spec.name or "unnamed"),
+            self.device.allow_commands,
         )
         variants: tuple[VariantPlan, ...] = ()
         options: Options | None
