@@ -1,14 +1,18 @@
 """A machine watched by its sensor, in a whole pipeline: what the device lost is told."""
 
 import asyncio
+import json
 import math
 import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from edgeapp.config.device import DeviceConfig
 from edgeapp.plan.load import load
 from edgeapp.runtime.pipeline import Pipeline
+from tests.pipelines.device import REPO
 from tests.runtime.rig import Rig
 from tests.sources.iio_tree import XYZ, IioTree, xyz
 
@@ -88,3 +92,29 @@ def test_status_of_a_source_that_lost_nothing_says_so(tmp_path: Path) -> None:
     [plan] = load([file], device=DeviceConfig("d", tmp_path / "data", None, None))
     _, status = Rig(tmp_path / "data").run(plan)
     assert [stage.lost for stage in status.stages] == [0, 0]
+
+
+@pytest.mark.slow
+def test_the_example_judges_the_pump_well_and_hears_its_bearing_all_the_same(
+    tmp_path: Path,
+) -> None:
+    """Early damage of a bearing does not move the zone: what learned the pump's sound tells it."""
+    [plan] = load(
+        [REPO / "pipelines/predictive_maintenance.yaml"],
+        sets=["bearing.duration_s=30", "bearing.speed=fast"],
+        device=DeviceConfig("d", tmp_path, None, None),
+    )
+    rig = Rig(tmp_path)
+    outcome, status = rig.run(plan)
+    assert outcome.ending == "finished"
+    assert status.unaccounted() == []
+    told = [(message.topic, json.loads(message.body)) for message in rig.uplink.messages]
+    zones = [body for topic, body in told if topic.endswith("/zone")]
+    assert [(zone["phase"], zone["facts"]["zone"]) for zone in zones] == [
+        ("new", "A"),
+        ("end", "A"),
+    ]
+    assert {zone["facts"]["standard"] for zone in zones} == {"ISO 20816-3:2022"}
+    warnings = [body for topic, body in told if topic.endswith("/warn")]
+    assert len(warnings) >= 10
+    assert min(body["seq"] for body in warnings) * 0.05 > 16
