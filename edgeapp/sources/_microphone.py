@@ -98,6 +98,7 @@ def _listen(
     time = CaptureTime(rate_hz)
     silence_ns = ns(options.silence_s)
     heard_ns = context.clock.now_ns()
+    lost_blocks = losses = 0
     while True:
         context.sleep(0)
         block = ear.next()
@@ -114,6 +115,11 @@ def _listen(
         lost = block.dropped
         if block.overflowed:
             lost = max(lost, time.missed(count, block.end_ns))
+        if lost:
+            lost_blocks += lost
+            losses += 1
+            if losses & (losses - 1) == 0:  # the 1st, 2nd, 4th, 8th...
+                context.log.warning("microphone lost sound", blocks=lost, so_far=lost_blocks)
         end_ns = time.after((lost + 1) * count, block.end_ns)
         emit(
             Signal(mix.mix(block.samples.T), rate_hz, mix.names, units),

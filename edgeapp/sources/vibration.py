@@ -1,14 +1,14 @@
 """Sampled vibration, and what is measured beside it, from a sensor or a recording."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeapp.api import Context, Emit, Signal, Unavailable, samples_ns, source
-from edgeapp.sources._pace import RealTime
+from edgeapp.sources._playback import Playback
 from edgeapp.sources.vibration_options import MOST_BLOCK_SAMPLES, VibrationOptions
-from edgeapp.sources.vibration_readers import Device, Recording
+from edgeapp.sources.vibration_readers import Device, Samples
 
 
 @source("vibration", live=lambda options: options.is_device)
@@ -84,58 +84,18 @@ class Vibration:
             recording = self._options.recording()
         except (OSError, ValueError) as error:
             raise Unavailable(f"cannot read '{self._options.device}': {error}") from None
-        if recording.problem:
-            self._context.log.warning("recording is cut short", because=recording.problem)
-        factors, units = self._scales(recording.channels, [None] * len(recording.channels))
-        self._emit(emit, recording, factors, units)
-
-    def _emit(
-        self,
-        emit: Emit[Signal],
-        recording: Recording,
-        factors: NDArray[np.float32],
-        units: tuple[str, ...],
-    ) -> None:
         rate_hz = recording.rate_hz
-        block_samples = self._block_samples(rate_hz)
-        pace = RealTime(self._context) if self._options.speed == "real_time" else None
-        end = lost = 0
-        for count, samples in self._blocks(recording, block_samples):
-            end += count
-            end_ns = samples_ns(end, rate_hz)
-            if pace is not None:
-                pace.wait_for(end_ns)
-            if samples is None:
-                lost += 1
-                continue
-            emit(
-                Signal(samples * factors, rate_hz, recording.channels, units),
-                t_ns=end_ns,
-                span_ns=samples_ns(count, rate_hz),
-                lost=lost,
-            )
-            lost = 0
+        factors, units = self._scales(recording.channels, [None] * len(recording.channels))
 
-    def _blocks(
-        self, recording: Recording, block_samples: int
-    ) -> Iterator[tuple[int, NDArray[np.float32] | None]]:
-        """The length of each block, and its samples unless they are unusable."""
-        told = False
-        while True:
-            good = False
-            try:
-                with recording.open() as reader:
-                    while (block := reader.read_block(block_samples)) is not None:
-                        good = good or block.samples is not None
-                        if block.samples is None and not told:
-                            self._context.log.warning(
-                                "samples cannot be used", because=block.problem
-                            )
-                            told = True
-                        yield block.count, block.samples
-            except OSError as error:
-                raise Unavailable(f"cannot read '{self._options.device}': {error}") from None
-            if not self._options.loop:
-                return
-            if not good:
-                raise Unavailable(f"'{self._options.device}' holds no usable block")
+        def to_signal(samples: Samples) -> Signal:
+            return Signal(samples * factors, rate_hz, recording.channels, units)
+
+        options = self._options
+        playback = Playback(
+            options.device,
+            recording,
+            self._block_samples(rate_hz),
+            options.speed == "real_time",
+            options.loop,
+        )
+        playback.play(self._context, emit, to_signal)

@@ -18,7 +18,7 @@ from edgeapp.sources import _microphone
 from edgeapp.sources._audio_options import AudioOptions, mixer
 from edgeapp.sources._microphone import Ear
 from edgeapp.sources.audio import Audio
-from edgeapp.testing import context
+from edgeapp.testing import LogBook, context
 from tests.pipelines.device import Running
 from tests.servers.mosquitto import wait_until
 from tests.servers.pulse import PulseAudio
@@ -118,8 +118,10 @@ def test_an_overrun_of_the_driver_is_as_many_blocks_as_its_times_say() -> None:
     for step, status in [(1, FINE), (1, FINE), (8, OVERFLOW), (1, FINE), (1, OVERFLOW)]:
         clock.advance(0.032 * step)
         ear.hear(block(0.1), BLOCK, delay(0.032), status)
-    emitted = listen(ear, context(clock=clock))
+    log = LogBook()
+    emitted = listen(ear, context(clock=clock, log=log))
     assert [each.lost for each in emitted] == [0, 0, 7, 0, 1]
+    assert [facts["so_far"] for _, _, facts in log.events] == [7, 8]
     times_ns = [each.t_ns for each in emitted]
     assert times_ns[:4] == pytest.approx([n * BLOCK_NS for n in (1, 2, 10, 11)], abs=2e6)
     assert times_ns == sorted(times_ns)
