@@ -34,7 +34,10 @@ def test_import_is_light() -> None:
     assert done.stdout.splitlines()[-1].split() == ["heavy:"], done.stderr
 
 
-COMMANDS = ("", "run", "check", "graph", "plugins", "schema", "tap", "bench")
+COMMANDS = (
+    *("", "run", "check", "graph", "plugins", "schema", "tap", "bench"),
+    *("record", "replay", "test", "new"),
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
