@@ -18,7 +18,8 @@ from edgeapp.sources import _microphone
 from edgeapp.sources._audio_options import AudioOptions, mixer
 from edgeapp.sources._microphone import Ear
 from edgeapp.sources.audio import Audio
-from edgeapp.testing import LogBook, context
+from edgeapp.testing import context
+from edgeapp.testing.stage import LogBook
 from tests.pipelines.device import Running
 from tests.servers.mosquitto import wait_until
 from tests.servers.pulse import PulseAudio
