@@ -15,10 +15,14 @@ from edgeapp.api import (
     Field,
     Options,
     Packet,
+    Sampling,
     Signal,
     samples_ns,
     transform,
 )
+
+_FLAT = 0.9
+"""Fraction of the band that the filter passes untouched."""
 
 
 class ResampleOptions(Options):
@@ -33,6 +37,13 @@ class ResampleOptions(Options):
                 "resample needs soxr, which is not installed: pip install 'edgeapp[audio]'"
             )
         return self
+
+    def sampled(self, before: Sampling) -> Sampling:
+        """The same signal at this rate, as far as the filter lets it pass."""
+        top_hz = _FLAT * self.rate_hz / 2
+        if before.top_hz <= top_hz:
+            return Sampling(self.rate_hz, before.top_hz, None, before.sensor)
+        return Sampling(self.rate_hz, top_hz)
 
 
 @transform("resample")

@@ -211,6 +211,19 @@ def test_a_stage_that_passes_on_what_comes_in_changes_nothing(checked: Checked) 
     assert at(found) == [(6, 37)]
 
 
+def test_resampling_changes_what_can_be_seen(checked: Checked) -> None:
+    pytest.importorskip("soxr")
+    found = checked(
+        "s: {source: bearing}",
+        "r: {transform: resample, rate_hz: 4000}",
+        SECOND,
+        "f: {transform: features, band_hz: [10, 1900]}",
+        f"h: {{transform: machine_health, {GROUP_2}, from: second}}",
+    )
+    (wrong,) = found
+    assert "sampled at 4000 Hz, the signal holds nothing above 1800 Hz" in wrong.problem
+
+
 PLUGIN = '''
 from edgeapp.api import *
 
