@@ -76,7 +76,9 @@ class WebhookOptions(Options):
 
     @model_validator(mode="after")
     def _ca_is_used(self) -> Self:
-        if self.ca is not None and self.url.startswith("http:"):
+        if self.ca is None:
+            return self
+        if self.url.startswith("http:"):
             raise ValueError("'ca' has no effect on an address without TLS: write https://")
         try:
             ssl.create_default_context(cafile=self.ca)
