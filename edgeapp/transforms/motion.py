@@ -43,7 +43,7 @@ class MotionOptions(Options):
         "fence: the corners [x, y] of a polygon in order, as fractions of the camera's picture.",
     )
     hold_s: float = Field(
-        1.0, ge=0, description="Keep passing for so long after the last motion, in stream time."
+        0.5, ge=0, description="Keep passing for so long after the last motion, in stream time."
     )
     idle_s: float = Field(
         2.0,
