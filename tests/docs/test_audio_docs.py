@@ -17,6 +17,7 @@ def test_pipelines_have_no_mistake(repo: Path, tmp_path: Path) -> None:
     assert len(examples) == len(names) >= 3
     for name, text in zip(names, examples, strict=True):
         (tmp_path / f"{name}.yaml").write_text(text)
+    (tmp_path / "silero_vad.onnx").touch()  # the reader has it
     files = sorted(tmp_path.glob("*.yaml"))
     plans = load(files, device=read_device(), open_models=False)
     assert {plan.name for plan in plans} == set(names)
