@@ -30,8 +30,8 @@ from edgeapp.outputs.bodies import (
     TracksBody,
 )
 
-Result = Detections | Tracks | Event | Score | Features | Labels | Mask | Pose
-"""The payloads that can be put into words. Pictures and signals cannot."""
+Result = Detections | Event | Score | Features | Labels | Mask | Pose
+"""The payloads that can be put into words, Tracks among the Detections. Pictures cannot."""
 
 _BOX_STEPS = 100_000  # five digits: a fifth of a pixel in a picture 20,000 pixels wide
 _SCORE_STEPS = 10_000

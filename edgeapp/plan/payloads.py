@@ -122,11 +122,14 @@ def classes_of(payload: Any) -> tuple[type, ...]:
 
 
 def name_of(payload: Any) -> str:
-    """A type in words: "Image", "Image or Signal", "any payload"."""
+    """A type in words: "Image", "Image, Score or Signal", "any payload"."""
     names = [
         "any payload"
-        if isinstance(one, TypeVar) and not one.__constraints__ and not one.__bound__
-        else " or ".join(getattr(bound, "__name__", str(bound)) for bound in _bounds(one))
+        if bound is Payload
+        or (isinstance(one, TypeVar) and not one.__constraints__ and not one.__bound__)
+        else getattr(bound, "__name__", str(bound))
         for one in alternatives(payload)
+        for bound in _bounds(one)
     ]
-    return " or ".join(dict.fromkeys("any payload" if n == "Payload" else n for n in names))
+    *others, last = dict.fromkeys(names)
+    return f"{', '.join(others)} or {last}" if others else last

@@ -18,8 +18,8 @@ Mistakes = Callable[..., list[str]]
         (
             ["s: {source: sensor}", "x: {output: mqtt}"],
             (
-                "2: output 'mqtt' reads Detections or Score or Features, but 's' gives Signal"
-                " = put 'transform: features' between, or read another stage with 'from'"
+                "2: output 'mqtt' reads Detections, Event, Score, Features, Labels, Mask or Pose, "
+                "but 's' gives Signal = put 'transform: features' between, or read another stage with 'from'"
             ),
         ),
         (
