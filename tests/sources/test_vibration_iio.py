@@ -66,6 +66,7 @@ def test_elements_are_aligned_to_their_size_and_ordered_by_index() -> None:
     ]
 
 
+@settings(max_examples=50)
 @given(
     st.sampled_from(["le", "be"]),
     st.booleans(),

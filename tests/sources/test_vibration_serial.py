@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -40,6 +40,7 @@ def test_the_checksum_is_the_one_that_catalogues_list() -> None:
     assert FrameFinder().feed(frame(7, b"123456789")) == [(7, b"123456789")]
 
 
+@settings(max_examples=50)
 @given(st.lists(st.binary(max_size=80)), st.lists(st.integers(1, 50), min_size=1))
 def test_frames_come_out_whatever_the_pieces_they_came_in(
     payloads: list[bytes], cuts: list[int]
@@ -64,6 +65,7 @@ frames_damaged_or_not = st.lists(
 )
 
 
+@settings(max_examples=50)
 @given(frames_damaged_or_not, st.lists(st.binary(max_size=30), min_size=13, max_size=13))
 def test_exactly_the_intact_frames_come_out_in_order(
     frames: list[Damage], garbage: list[bytes]
@@ -82,6 +84,7 @@ def test_exactly_the_intact_frames_come_out_in_order(
     assert FrameFinder().feed(stream) == intact
 
 
+@settings(max_examples=50)
 @given(st.binary(max_size=400))
 def test_arbitrary_bytes_are_passed_over(noise: bytes) -> None:
     finder = FrameFinder()
@@ -90,6 +93,7 @@ def test_arbitrary_bytes_are_passed_over(noise: bytes) -> None:
     assert after[-1] == (SAMPLES, b"alive")
 
 
+@settings(max_examples=50)
 @given(st.binary(max_size=80))
 def test_a_format_is_read_or_refused(payload: bytes) -> None:
     with suppress(FrameError):
@@ -98,6 +102,7 @@ def test_a_format_is_read_or_refused(payload: bytes) -> None:
         assert said.rate_hz > 0
 
 
+@settings(max_examples=50)
 @given(st.binary(max_size=80), st.sampled_from([2, 3]), st.integers(1, 5))
 def test_samples_are_read_or_refused(payload: bytes, width: int, channels: int) -> None:
     names = tuple(f"c{n}" for n in range(channels))

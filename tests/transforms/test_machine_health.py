@@ -154,6 +154,7 @@ def test_a_velocity_just_below_its_limit_stays_in_the_zone() -> None:
     assert of(driven.see(2.5), "zone") == ["end", "new"]
 
 
+@settings(max_examples=50)
 @given(
     st.lists(st.tuples(st.floats(0, 10), st.integers(0, 5)), max_size=60),
     st.integers(0, 8),
@@ -296,7 +297,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(steps=steps, latch=st.booleans(), for_s=st.integers(0, 2), clear_s=st.integers(0, 2))
 def test_whatever_happens_events_open_once_end_once_and_a_latch_holds(
     tmp_path_factory: pytest.TempPathFactory,
