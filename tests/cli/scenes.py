@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from edgeapp.service.recent import Recent
 from edgeapp.cli.view import Scene, UplinkView
 from edgeapp.core.clock import NS
 from edgeapp.core.dial import Setting
@@ -13,6 +12,7 @@ from edgeapp.core.packet import Packet
 from edgeapp.core.payload import Detections, Payload, Score
 from edgeapp.core.plugin import Kind
 from edgeapp.runtime.status import PipelineStatus, StageStatus
+from edgeapp.service.recent import Recent
 
 NOW_NS = 1_000 * NS
 

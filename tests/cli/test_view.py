@@ -5,10 +5,10 @@ import re
 import pytest
 
 from edgeapp.cli.painter import width
-from edgeapp.service.recent import Recent
 from edgeapp.cli.view import Scene, frame
 from edgeapp.core.payload import Score
 from edgeapp.runtime.status import PipelineStatus
+from edgeapp.service.recent import Recent
 from tests.cli import scenes
 
 GOLDEN = """\

@@ -68,7 +68,7 @@ class Shrink(Base):
     def process(self, packet: Packet[Image]) -> Image: ...
 
 
-@transform("track")
+@transform("follow")
 class Track(Base):
     """Pictures with memory."""
 

@@ -111,7 +111,7 @@ def test_packets_are_shed_before_the_stateless_stages_above_a_model(
 
 def test_a_stage_with_memory_sees_every_packet(stages: Stages, model: str) -> None:
     plan = stages(
-        CAM, "a: {transform: shrink}", "b: {transform: track}", "c: {transform: shrink}", model
+        CAM, "a: {transform: shrink}", "b: {transform: follow}", "c: {transform: shrink}", model
     )
 
     assert gate_of(plan) == {"c": "net"}

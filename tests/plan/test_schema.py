@@ -78,8 +78,8 @@ BAD = [
     "{source: cam}, c: {transform: count}",
     "{source: cam}, c: {transform: count, level: -1}",
     "{source: cam}, c: {transform: count, level: true}",
-    "{source: cam}, Set: {transform: track}",
-    "{source: cam}, set: {transform: track}",
+    "{source: cam}, Set: {transform: follow}",
+    "{source: cam}, set: {transform: follow}",
 ]
 
 
