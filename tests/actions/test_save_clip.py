@@ -203,6 +203,21 @@ def test_an_event_is_in_the_clip_from_its_beginning_to_its_end(tmp_path: Path) -
     assert clip.about["event"] == "e1"
 
 
+def test_a_cause_may_come_from_another_source(tmp_path: Path) -> None:
+    """A noise, heard by a microphone that was opened more often than the camera."""
+    noise = event("new", 5)._replace(origin="microphone", epoch=3)
+    over = event("end", 5.5)._replace(origin="microphone", epoch=3)
+    run(saver(tmp_path), in_time(*film(0, 10), noise, over))
+    assert spans(tmp_path) == [(4000, 6500)]
+
+
+def test_the_first_answer_of_the_next_epoch_may_be_ahead_of_its_picture(tmp_path: Path) -> None:
+    again = [shot(n / RATE_HZ, epoch=1) for n in range(40)]
+    early = found(0.0, "person")._replace(epoch=1)
+    run(saver(tmp_path), [*film(0, 5), found(4.5, "person"), early, shot(5.1), *again])
+    assert spans(tmp_path) == [(3500, 5000), (0, 1000)]
+
+
 def test_events_that_overlap_are_in_one_clip(tmp_path: Path) -> None:
     told = [event("new", 4, "a"), event("new", 5, "b"), event("end", 6, "a"), event("end", 9, "b")]
     run(saver(tmp_path), in_time(*film(0, 15), *told))
