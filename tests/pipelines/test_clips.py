@@ -124,7 +124,7 @@ for _ in range(int(sys.argv[3])):
                 t_s = n / 25
                 stage.act(packet(pictures[n % 50], t_s))
                 stage.act(found(t_s, "person"))
-                time.sleep(0.001)
+                time.sleep(0.004)
     print(child, flush=True)
     os.waitpid(child, 0)
     print("dead", flush=True)
@@ -170,6 +170,7 @@ stages:
     source: camera
     device: {data_dir / "video" / "one-by-one-person-detection.mp4"}
     speed: fast
+    rate_hz: 5
   detect:
     model: detector
     variants: [{data_dir / "models" / "lightweight_person_192.onnx"}]
@@ -192,11 +193,8 @@ stages:
         code, _ = running.wait()
     assert code == 0, running.log()
     data = tmp_path / "data" / "porch"
-    with av.open(str(data_dir / "video" / "one-by-one-person-detection.mp4")) as video:
-        rate = float(video.streams.video[0].average_rate or 0)
-    seen_s = np.array(
-        [json.loads(one)["seq"] / rate for one in (data / "people.jsonl").read_text().splitlines()]
-    )
+    lines = (data / "people.jsonl").read_text().splitlines()
+    seen_s = np.array([json.loads(line)["seq"] / 5 for line in lines])  # 5 of its 10 a second
     files = sorted((data / "clips").glob("*.mp4"))
     assert len(files) > 1
     covered = np.zeros(len(seen_s), bool)
