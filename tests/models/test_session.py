@@ -193,7 +193,9 @@ def test_an_open_batch_is_one(make_model: MakeModel) -> None:
 def test_any_other_open_size_is_refused(make_model: MakeModel) -> None:
     file = make_model("m.onnx", factor=2.0, shape=(1, 3, "h", "w"))
     with (
-        pytest.raises(ValueError, match=r"'m\.onnx' .* input 'x' open: \[1, 3, \?, \?\] float32; export"),
+        pytest.raises(
+            ValueError, match=r"'m\.onnx' .* input 'x' open: \[1, 3, \?, \?\] float32; export"
+        ),
         Pool(FakeClock()).lease(file),
     ):
         pass
