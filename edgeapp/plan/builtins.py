@@ -9,6 +9,7 @@ from edgeapp.core.plugin import Kind
 
 BUILTINS: Mapping[tuple[Kind, str], str] = {
     ("source", "camera"): "edgeapp.sources.camera:Camera",
+    ("source", "multispectral"): "edgeapp.sources.multispectral:Multispectral",
     ("source", "vibration"): "edgeapp.sources.vibration:Vibration",
     ("source", "conveyor"): "edgeapp.sources.conveyor:Conveyor",
     ("source", "bearing"): "edgeapp.sources.bearing:Bearing",
@@ -33,6 +34,9 @@ BUILTINS: Mapping[tuple[Kind, str], str] = {
     ("transform", "sightings"): "edgeapp.transforms.sightings:Sightings",
     ("transform", "zones"): "edgeapp.transforms.zones:Zones",
     ("transform", "lines"): "edgeapp.transforms.lines:Lines",
+    ("transform", "ndvi"): "edgeapp.transforms.ndvi:Ndvi",
+    ("transform", "marker"): "edgeapp.transforms.marker:Marker",
+    ("transform", "pose_error"): "edgeapp.transforms.pose_error:PoseError",
     ("model", "detector"): "edgeapp.models.decoders.detector:Detector",
     ("model", "sound"): "edgeapp.models.decoders.sound:Sound",
     ("model", "classifier"): "edgeapp.models.decoders.classifier:Classifier",

@@ -5,7 +5,7 @@ from typing import Any
 
 from edgeapp.config.pipeline import StageSettings, StageSpec
 from edgeapp.core.link import LinkSettings
-from edgeapp.core.payload import Image
+from edgeapp.core.payload import Bands, Image
 from edgeapp.core.plugin import Plugin
 from edgeapp.errors import Complaint
 from edgeapp.plan.graph import Cut
@@ -43,8 +43,8 @@ def link_of(
 ) -> LinkSettings | None:
     """The queue of a stage, if it has one; settings for a queue that is not there go to `found`."""
     if live:
-        images = gives is not None and all(one is Image for one in alternatives(gives))
-        return _settled(spec.settings, FRESHEST if images else SAMPLED)
+        frames = gives is not None and all(one in {Image, Bands} for one in alternatives(gives))
+        return _settled(spec.settings, FRESHEST if frames else SAMPLED)
     if cut != "none":
         return _settled(spec.settings, HANDS if spec.kind == "action" else LANE)
     source = spec.kind == "source"

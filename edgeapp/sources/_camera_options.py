@@ -4,7 +4,7 @@ import glob
 import re
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, ValidationInfo, WithJsonSchema, field_validator, model_validator
@@ -38,8 +38,8 @@ _USED_BY = {
 }
 
 
-class CameraOptions(Options):
-    """Where the pictures come from, and how fast."""
+class CameraDevice(Options):
+    """Where pictures come from."""
 
     # A device with a password in it is refused; pydantic must not print it in doing so.
     model_config = ConfigDict(hide_input_in_errors=True)
@@ -49,21 +49,10 @@ class CameraOptions(Options):
         "video file, or images: one file, a folder or a pattern such as shots/*.jpg. Relative "
         "paths start at the pipeline's file."
     )
-    rate_hz: float | None = Field(
-        None,
-        gt=0,
-        le=1000,
-        description="Pictures per second at most; the rest is left out. For images: how many per "
-        "second (10 if not given).",
-    )
     size: tuple[int, int] | None = Field(
         None,
         description="Width and height to ask of a camera of this machine; it may give another.",
     )
-    speed: Literal["real_time", "fast"] = Field(
-        "real_time", description="Play files at their own pace, or as fast as they are processed."
-    )
-    loop: bool = Field(False, description="Start files again when they end.")
     username: Secret | None = Field(
         None, description="Where the user name for a stream is: cred:name or env:NAME."
     )
@@ -116,7 +105,7 @@ class CameraOptions(Options):
         return size
 
     @model_validator(mode="after")
-    def _used(self) -> "CameraOptions":
+    def _used(self) -> Self:
         kind = kind_of(self.device)
         for name in sorted(self.model_fields_set):
             if kind not in _USED_BY.get(name, {kind}):
@@ -124,6 +113,22 @@ class CameraOptions(Options):
         if (self.username is None) != (self.password is None):
             raise ValueError("'username' and 'password' go together")
         return self
+
+
+class CameraOptions(CameraDevice):
+    """Where the pictures come from, and how fast."""
+
+    rate_hz: float | None = Field(
+        None,
+        gt=0,
+        le=1000,
+        description="Pictures per second at most; the rest is left out. For images: how many per "
+        "second (10 if not given).",
+    )
+    speed: Literal["real_time", "fast"] = Field(
+        "real_time", description="Play files at their own pace, or as fast as they are processed."
+    )
+    loop: bool = Field(False, description="Start files again when they end.")
 
 
 def _check_url(url: str) -> None:

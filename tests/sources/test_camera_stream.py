@@ -1,10 +1,7 @@
 """A camera on the network: a real RTSP server, frozen and killed; HTTP; passwords."""
 
-import http.server
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +10,10 @@ import pytest
 
 from edgeapp.api import Context, Emit, Image, Stopping, Unavailable
 from edgeapp.core.clock import MonotonicClock
-from edgeapp.core.opencv import cv2
 from edgeapp.sources import _stream
 from edgeapp.sources._camera_options import CameraOptions
 from edgeapp.testing.stage import context
+from tests.servers.motion_jpeg import motion_jpeg
 from tests.servers.rtsp import RtspServer, free_port, skip_without_gstreamer
 
 pytest.importorskip("av", reason="streams need PyAV: pip install 'edgeapp[video]'")
@@ -188,36 +185,6 @@ def test_missing_pyav_is_said_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(__import__("sys").modules, "av", None)
     with pytest.raises(Unavailable, match=r"pip install 'edgeapp\[video\]'"):
         read("rtsp://cam/", Frames(1, nothing))
-
-
-@contextmanager
-def motion_jpeg(pictures: int, then: threading.Event) -> Iterator[str]:
-    """An HTTP camera that sends so many JPEGs, waits for `then`, and hangs up."""
-    jpeg = cv2.imencode(".jpg", np.full((48, 64, 3), 99, np.uint8))[1].tobytes()
-
-    class Camera(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
-            self.end_headers()
-            for _ in range(pictures):
-                head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
-                self.wfile.write(head.encode() + jpeg + b"\r\n")
-            then.wait(20)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Camera)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/video"
-    finally:
-        then.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.mark.slow
