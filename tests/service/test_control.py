@@ -79,7 +79,7 @@ def while_running(
         stop = asyncio.Event()
         running = asyncio.ensure_future(app.run(stop))
         async with control_socket(folder, verbs.table(), rig.kit.log):
-            while app.pipelines[0].state != "running":
+            while app.pipelines[0].state in {"stopped", "starting"}:
                 await asyncio.sleep(0.005)
             try:
                 await script(app, verbs)
