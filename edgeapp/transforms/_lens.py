@@ -69,8 +69,11 @@ class Lens(Options):
             fx = fy = whole_width / 2 / tan(radians(self.fov_deg) / 2)
             across = down = 0.5
         else:
-            assert self.size and self.fx and self.fy  # noqa: PT018 - by _one_way, all at once
-            assert None not in (self.cx, self.cy)
+            assert self.size is not None  # as all of a calibration, by _one_way
+            assert self.fx is not None
+            assert self.fy is not None
+            assert self.cx is not None
+            assert self.cy is not None
             fx, fy = self.fx * whole_width / self.size[0], self.fy * whole_height / self.size[1]
             across, down = (self.cx + 0.5) / self.size[0], (self.cy + 0.5) / self.size[1]
         cx = (across - view.left) * whole_width - 0.5

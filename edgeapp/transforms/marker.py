@@ -113,7 +113,7 @@ class Marker:
             return None
         number, corners = found
         best = self._solved(corners, self._options.camera.matrix(image))
-        if best is None or best.error_px > self._options.max_error_px:
+        if best is None or not best.error_px <= self._options.max_error_px:  # nor if not a number
             return None
         turned, _ = cv2.Rodrigues(cv2.Rodrigues(best.rotation)[0] @ _FACING)
         return Pose(

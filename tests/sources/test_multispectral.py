@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given as given_any
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -37,8 +37,8 @@ def shots(folder: Path, band: str, *greys: int) -> None:
 def run(
     folder: Path, *, clock: FakeClock | None = None, limit: int | None = None, **options: Any
 ) -> Ran:
-    given = {"red": "red_*.png", "nir": "nir_*.png", "speed": "fast", **options}
-    return run_source(Multispectral, given, folder=folder, clock=clock, limit=limit)
+    options = {"red": "red_*.png", "nir": "nir_*.png", "speed": "fast", **options}
+    return run_source(Multispectral, options, folder=folder, clock=clock, limit=limit)
 
 
 def greys(ran: Ran) -> list[tuple[int, int]]:
@@ -229,7 +229,8 @@ def test_of_a_camera_the_newest_pictures_wait() -> None:
 TIMES = st.lists(st.integers(0, 400), max_size=DEPTH, unique=True).map(sorted)
 
 
-@given_any(st.lists(st.tuples(TIMES, TIMES), max_size=6), st.integers(0, 100))
+@settings(max_examples=50)
+@given(st.lists(st.tuples(TIMES, TIMES), max_size=6), st.integers(0, 100))
 def test_pairs_fit_rise_and_every_picture_is_accounted_for(
     arrivals: list[tuple[list[int], list[int]]], skew_ms: int
 ) -> None:
