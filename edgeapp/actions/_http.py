@@ -5,16 +5,18 @@ import queue
 import socket
 import ssl
 import threading
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+Left = Callable[[], float]
+"""Seconds that are left now; 0 or less once the time is over."""
 _MOST_ANSWER = 65_536
 """Bytes of an answer that are read; nobody needs them, but servers like it."""
+_LOOK_S = 0.05
 
 
 class Failed(Exception):
@@ -54,6 +56,10 @@ class Endpoint:
         if parts.username is not None or parts.password is not None:
             raise ValueError("no user or password in the address: use secret_headers")
         tls = parts.scheme == "https"
+        try:
+            parts.hostname.encode("idna")
+        except UnicodeError:
+            raise ValueError("the host of this address cannot be a name") from None
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return cls(tls, parts.hostname, port or (443 if tls else 80), target)
 
@@ -77,16 +83,17 @@ class Post:
         self._tls: ssl.SSLContext | None = None
         self._looking_up: threading.Thread | None = None
 
-    def send(self, body: bytes, key: str, limit_s: float) -> int:
+    def send(self, body: bytes, key: str, left_s: Left) -> int:
         """Send a body; the status of the answer.
 
+        `left_s`: asked again and again, for it may shrink faster than time passes.
+
         Raises:
-            Failed: there was none within `limit_s`, from the look-up of the name on.
+            Failed: there was none in time, from the look-up of the name on.
         """
-        deadline_s = time.monotonic() + limit_s
         try:
-            with self._connected(deadline_s) as sock, _Deadline(sock, deadline_s):
-                return self._exchange(sock, body, key, deadline_s)
+            with self._connected(left_s) as sock, _Deadline(sock, left_s):
+                return self._exchange(sock, body, key, left_s)
         except TimeoutError:
             raise Failed("did not answer in time") from None
         except ssl.SSLCertVerificationError as error:
@@ -95,17 +102,17 @@ class Post:
         except ssl.SSLError as error:
             raise Failed(f"does not speak TLS as we do: {error.reason}") from None
         except (OSError, http.client.HTTPException) as error:
-            if time.monotonic() >= deadline_s:
+            if left_s() <= 0:
                 raise Failed("did not answer in time") from None
             said = getattr(error, "strerror", None) or type(error).__name__
             raise Failed(f"cannot be reached: {said}") from None
 
-    def _exchange(self, sock: socket.socket, body: bytes, key: str, deadline_s: float) -> int:
+    def _exchange(self, sock: socket.socket, body: bytes, key: str, left_s: Left) -> int:
         if self.endpoint.tls:
             sock = self._context().wrap_socket(
                 sock, server_hostname=self.endpoint.host, do_handshake_on_connect=False
             )
-        sock.settimeout(_left(deadline_s))
+        sock.settimeout(_positive(left_s))
         with sock:
             if isinstance(sock, ssl.SSLSocket):
                 sock.do_handshake()
@@ -130,14 +137,15 @@ class Post:
             self._tls = ssl.create_default_context(cafile=self._ca)
         return self._tls
 
-    def _connected(self, deadline_s: float) -> socket.socket:
+    def _connected(self, left_s: Left) -> socket.socket:
         """A connection to the first of the host's addresses that takes one."""
         trouble: OSError = TimeoutError()
-        for family, kind, protocol, _, address in self._addresses(deadline_s):
+        for family, kind, protocol, _, address in self._addresses(left_s):
             sock = socket.socket(family, kind, protocol)
             try:
-                sock.settimeout(_left(deadline_s))
-                sock.connect(address)
+                sock.settimeout(_positive(left_s))
+                with _Deadline(sock, left_s):
+                    sock.connect(address)
             except OSError as error:
                 sock.close()
                 trouble = error
@@ -145,7 +153,7 @@ class Post:
                 return sock
         raise trouble
 
-    def _addresses(self, deadline_s: float) -> list[Any]:
+    def _addresses(self, left_s: Left) -> list[Any]:
         """Look the name up beside this thread: the system's look-up has no time limit."""
         if self._looking_up is not None and self._looking_up.is_alive():
             raise Failed("has a name that is still being looked up")
@@ -163,10 +171,13 @@ class Post:
 
         self._looking_up = threading.Thread(target=look_up, name="webhook/name", daemon=True)
         self._looking_up.start()
-        try:
-            found = results.get(timeout=_left(deadline_s))
-        except queue.Empty:
-            raise TimeoutError from None
+        while True:
+            try:
+                found = results.get(timeout=min(_positive(left_s), _LOOK_S))
+                break
+            except queue.Empty:
+                if left_s() <= 0:
+                    raise TimeoutError from None
         if isinstance(found, OSError):
             raise found
         return found
@@ -175,23 +186,27 @@ class Post:
 class _Deadline:
     """Cuts a connection off at its deadline: a server may send one byte a second for ever."""
 
-    def __init__(self, sock: socket.socket, deadline_s: float) -> None:
+    def __init__(self, sock: socket.socket, left_s: Left) -> None:
         self._sock = sock.dup()
-        self._timer = threading.Timer(_left(deadline_s), self._cut)
-        self._timer.name, self._timer.daemon = "webhook/deadline", True
+        self._left_s = left_s
+        self._over = threading.Event()
+        self._watch = threading.Thread(target=self._cut, name="webhook/deadline", daemon=True)
 
     def _cut(self) -> None:
+        while self._left_s() > 0:
+            if self._over.wait(min(_positive(self._left_s), _LOOK_S)):
+                return
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> None:
-        self._timer.start()
+        self._watch.start()
 
     def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        self._timer.join()
+        self._over.set()
+        self._watch.join()
         self._sock.close()
 
 
-def _left(deadline_s: float) -> float:
-    return max(0.001, deadline_s - time.monotonic())
+def _positive(left_s: Left) -> float:
+    return max(0.001, left_s())

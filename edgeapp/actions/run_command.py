@@ -14,6 +14,7 @@ from typing import IO, Any
 from pydantic import ValidationInfo, field_validator
 
 from edgeapp.actions._facts import Facts, Result, facts_of
+from edgeapp.actions._last_words import LastWords
 from edgeapp.api import BadPacket, Context, Field, Options, Packet, Surroundings, action
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -28,8 +29,6 @@ _MOST_OUTPUT = 4096
 """Bytes of what a command writes that are kept for the log; the rest is read and forgotten."""
 _GRACE_S = 1.0
 """Between asking a command to end and ending it."""
-_STOP_S = 2.0
-"""How long a command may go on once the pipeline stops."""
 _LOOK_S = 0.05
 
 
@@ -97,6 +96,7 @@ class RunCommand:
     def __init__(self, options: RunCommandOptions, context: Context) -> None:
         self._options = options
         self._context = context
+        self._last_words = LastWords(context.stopping)
         home = {"HOME": os.environ["HOME"]} if "HOME" in os.environ else {}
         self._environment = {"PATH": PATH, "LANG": "C.UTF-8", **home}
 
@@ -105,7 +105,9 @@ class RunCommand:
 
         Raises:
             BadPacket: it could not be started, failed, or took too long.
+            Stopping: the pipeline stops, and there is no time left for another command.
         """
+        self._last_words.begin()
         facts = {
             **facts_of(packet),
             "pipeline": self._context.pipeline,
@@ -148,7 +150,6 @@ class RunCommand:
         """
         kept = b""
         deadline_s = time.monotonic() + self._options.limit_s
-        stopping, told_to_stop = self._context.stopping, False
         os.set_blocking(pipe.fileno(), False)
         with DefaultSelector() as selector:
             selector.register(pipe, EVENT_READ)
@@ -159,10 +160,7 @@ class RunCommand:
                     kept = (kept + data)[-_MOST_OUTPUT:]
                     if not data and not over:  # it closed its output, and goes on
                         time.sleep(_LOOK_S)
-                now_s = time.monotonic()
-                if stopping.is_set() and not told_to_stop:
-                    told_to_stop, deadline_s = True, min(deadline_s, now_s + _STOP_S)
-                if over or now_s >= deadline_s:
+                if over or self._last_words.left_s(deadline_s) <= 0:
                     break
         if not over:
             _signal(process, signal.SIGTERM)

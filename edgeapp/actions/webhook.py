@@ -2,7 +2,9 @@
 
 import json
 import ssl
+import time
 from collections.abc import Mapping
+from functools import partial
 from ipaddress import ip_address
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -11,6 +13,7 @@ from pydantic import field_validator, model_validator
 
 from edgeapp.actions._facts import Result, facts_of
 from edgeapp.actions._http import Endpoint, Failed, Post
+from edgeapp.actions._last_words import LastWords
 from edgeapp.api import (
     BadPacket,
     Context,
@@ -119,6 +122,7 @@ class Webhook:
         self._run = f"{context.random.getrandbits(48):012x}"
         self._names = {"pipeline": context.pipeline, "stage": context.id}
         self._post: Post | None = None
+        self._last_words = LastWords(context.stopping)
 
     def act(self, packet: Packet[Result], /) -> None:
         """Send, and send again.
@@ -126,8 +130,9 @@ class Webhook:
         Raises:
             BadPacket: the server did not take it.
             Unavailable: a secret is not there, or cannot be sent.
-            Stopping: the pipeline stops between two tries.
+            Stopping: the pipeline stops between two tries, or has no time left for the first.
         """
+        self._last_words.begin()
         post = self._post or self._make()
         body = json.dumps({**facts_of(packet), **self._names}, allow_nan=False).encode()
         key = f"{self._run}-{packet.epoch}-{packet.seq}-{packet.part}"
@@ -137,7 +142,8 @@ class Webhook:
         for tries_left in range(options.retries, -1, -1):
             left_s = (deadline_ns - clock.now_ns()) / NS
             try:
-                status = post.send(body, key, left_s)
+                ends_s = time.monotonic() + left_s
+                status = post.send(body, key, partial(self._last_words.left_s, ends_s))
             except Failed as error:
                 problem, reason, final = str(error), "undelivered", error.final
             else:

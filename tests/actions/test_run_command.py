@@ -13,7 +13,7 @@ import pydantic
 import pytest
 
 from edgeapp.actions.run_command import RunCommand, RunCommandOptions
-from edgeapp.api import BadPacket, Detections, Event, Packet, Score, Surroundings
+from edgeapp.api import BadPacket, Detections, Event, Packet, Score, Stopping, Surroundings
 from edgeapp.config.device import DeviceConfig, read_device
 from edgeapp.errors import ConfigError
 from edgeapp.plan.load import load
@@ -157,7 +157,7 @@ open({str(tmp_path / "pid")!r}, "w").write(str(child))"""
 def test_a_stop_does_not_wait_for_a_long_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgeapp.actions.run_command._STOP_S", 0.1)
+    monkeypatch.setattr("edgeapp.actions._last_words._STOP_S", 0.1)
     around = context("tell")
     stage = RunCommand(options(program(tmp_path, "time.sleep(600)"), limit_s=500), around)
     timer = threading.Timer(0.1, around.stopping.set)
@@ -165,6 +165,21 @@ def test_a_stop_does_not_wait_for_a_long_command(
     with pytest.raises(BadPacket, match="was ended after"):
         stage.act(labelled("cat"))
     timer.join()
+
+
+def test_what_waits_at_a_stop_shares_the_time_that_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full queue of commands would else outlive the pipeline, and its process."""
+    monkeypatch.setattr("edgeapp.actions._last_words._STOP_S", 0.1)
+    around = context("tell")
+    stage = RunCommand(options(program(tmp_path, "time.sleep(600)"), limit_s=500), around)
+    around.stopping.set()
+    with pytest.raises(BadPacket, match="was ended after"):
+        stage.act(labelled("cat"))
+    for _ in range(16):
+        with pytest.raises(Stopping):
+            stage.act(labelled("cat"))
 
 
 def test_a_command_ended_by_a_signal_has_failed(tmp_path: Path) -> None:

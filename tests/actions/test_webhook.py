@@ -18,7 +18,7 @@ import pytest
 
 from edgeapp.actions._http import Endpoint
 from edgeapp.actions.webhook import Webhook, WebhookOptions
-from edgeapp.api import BadPacket, Detections, Event, Packet, Score, Unavailable
+from edgeapp.api import BadPacket, Detections, Event, Packet, Score, Stopping, Unavailable
 from edgeapp.core.clock import Clock, FakeClock, MonotonicClock
 from edgeapp.testing.stage import context
 
@@ -266,6 +266,49 @@ def test_a_name_that_takes_for_ever_holds_nothing_up(monkeypatch: pytest.MonkeyP
 # -- secrets --------------------------------------------------------------------------------------
 
 
+def test_a_stop_does_not_wait_for_a_server_that_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither for the one that is being asked nor for all that wait behind it."""
+    monkeypatch.setattr("edgeapp.actions._last_words._STOP_S", 0.1)
+    began = time.monotonic()
+    with serving(silent) as server:
+        around = context("tell", clock=MonotonicClock())
+        checked = WebhookOptions.model_validate({"url": server.url, "limit_s": 300})
+        stage = Webhook(checked, around)
+        timer = threading.Timer(0.1, around.stopping.set)
+        timer.start()
+        with pytest.raises((BadPacket, Stopping)):
+            stage.act(EVENT)
+        for _ in range(16):
+            with pytest.raises(Stopping):
+                stage.act(EVENT)
+        timer.join()
+    assert time.monotonic() - began < 5
+
+
+def test_a_stop_does_not_wait_for_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeapp.actions._last_words._STOP_S", 0.1)
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        waiting = [socket.socket() for _ in range(3)]
+        for one in waiting:  # further ones hear nothing
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", port))
+        around = context("tell", clock=MonotonicClock())
+        url = f"http://127.0.0.1:{port}/"
+        checked = WebhookOptions.model_validate({"url": url, "limit_s": 300, "retries": 0})
+        threading.Timer(0.2, around.stopping.set).start()
+        began = time.monotonic()
+        with pytest.raises(BadPacket, match="did not answer in time"):
+            Webhook(checked, around).act(EVENT)
+        assert 0.2 < time.monotonic() - began < 5
+        for one in waiting:
+            one.close()
+
+
 def test_secrets_are_sent_and_never_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the header, nor the path and query, which are a webhook's password."""
     monkeypatch.setenv("HOOK_TOKEN", "Bearer s3cret-token")
@@ -347,6 +390,8 @@ def test_plain_http_where_tls_is_asked_for() -> None:
         ({"url": "https://"}, "and a host"),
         ({"url": "https://user:s3cret@example.org/"}, "use secret_headers"),
         ({"url": "https://example.org:99999/"}, "this is no address"),
+        ({"url": "https://a..org/"}, "cannot be a name"),
+        ({"url": f"https://{64 * 'a'}.org/"}, "cannot be a name"),
         ({"url": "https://example.org/a b"}, "without blanks"),
         ({"url": "https://example.org/\r\nX: 1"}, "without blanks"),
         ({"url": "env:"}, "a secret is given by reference"),
