@@ -5,27 +5,34 @@ starts threads and waits for them; packets never pass through it. `supervise` ca
 """
 
 import asyncio
-import threading
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NoReturn
 
 from edgeapp.core.clock import NS
 from edgeapp.core.dial import Dial
-from edgeapp.core.link import AnyPacket, Inbox, Link, LinkSettings
+from edgeapp.core.link import Inbox, Link, LinkSettings
 from edgeapp.core.meters import StageMeters
 from edgeapp.plan.graph import Plan, StagePlan
 from edgeapp.runtime.inlet import Inlet
 from edgeapp.runtime.kit import FaultBudget, Kit, Life
-from edgeapp.runtime.lane import Lane, Lanes, Node, Outlet
+from edgeapp.runtime.lane import Lane, Lanes, Outlet
 from edgeapp.runtime.model_slot import Gate, ModelSlot
+from edgeapp.runtime.runner import (
+    Runner,
+    all_ended,
+    all_links_to,
+    each_link_to,
+    ended_within,
+    ending,
+    first_of,
+    from_threads,
+    lane_runner,
+)
 from edgeapp.runtime.slot import Slot
 from edgeapp.runtime.slots import slot_class
 
-BURST = 64
-"""The most packets that a lane takes from a link at once."""
 _LAST_CALL_S = 1.0
 """How long threads have, once what they still get is dropped."""
 _LOOK_S = 1.0
@@ -42,59 +49,6 @@ class Outcome:
     why: str = ""
     stuck: tuple[str, ...] = ()
     """Stages whose thread did not come back; only the end of the process ends them."""
-
-
-class Runner:
-    """A named daemon thread that runs `work`, and two events for those who wait for it."""
-
-    def __init__(
-        self,
-        name: str,
-        slots: list[Slot],
-        life: Life,
-        open_: Callable[[], None],
-        work: Callable[[], None],
-    ) -> None:
-        self.name = name
-        self.opened = asyncio.Event()
-        self.ended = asyncio.Event()
-        self.started = False
-        self._slots = slots
-        self._life = life
-        self._tell_opened = _from_threads(self.opened)
-        self._tell_ended = _from_threads(self.ended)
-        self._go = threading.Event()
-        self._open = open_
-        self._work = work
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self.crash: BaseException | None = None
-
-    def start(self) -> None:
-        """Start the thread: it opens its stages and waits for `go`."""
-        self._thread.start()
-        self.started = True
-
-    def go(self) -> None:
-        """Let it work."""
-        self._go.set()
-
-    def busy(self) -> tuple[str, ...]:
-        """Ids of the stages it is in a call of; where there is none, of the first one."""
-        ids = tuple(slot.id for slot in self._slots)
-        return tuple(slot.id for slot in self._slots if slot.busy_since_ns) or ids[:1]
-
-    def _run(self) -> None:
-        try:
-            self._open()
-            self._tell_opened()
-            self._go.wait()
-            self._work()
-        except BaseException as error:  # a thread must never die unnoticed
-            self.crash = error
-            self._life.fail(f"thread '{self.name}' crashed: {error!r}")
-        finally:
-            self._tell_opened()
-            self._tell_ended()
 
 
 class Pipeline:
@@ -124,45 +78,55 @@ class Pipeline:
         self.retired: dict[tuple[str, str], int] = {}
         """What the links of the runs before dropped."""
         self._left: list[Runner] = []  # threads of a run before that did not come back
-        self._paused = asyncio.Event()
         self._resumed = asyncio.Event()
+        self._resumed.set()
+        self._pausing = asyncio.Event()  # one for each run, which stays set: `resume` undoes no end
+
+    @property
+    def held(self) -> bool:
+        """Whether it is paused, or about to be."""
+        return not self._resumed.is_set()
 
     def pause(self) -> None:
         """Drain and close everything, and stay closed until `resume`. On the event loop."""
         self._resumed.clear()
-        self._paused.set()
+        self._pausing.set()
 
     def resume(self) -> None:
-        """Open again. On the event loop."""
-        self._paused.clear()
+        """Open again, once all is closed. On the event loop."""
         self._resumed.set()
+
+    async def until_paused(self, stop: asyncio.Event) -> None:
+        """Wait for a `pause` since the last run began, or for `stop`."""
+        await first_of(stop.wait(), self._pausing.wait())
 
     async def until_resumed(self, stop: asyncio.Event) -> None:
         """Wait for `resume`, or for `stop`."""
-        await _first_of(stop.wait(), self._resumed.wait())
+        await first_of(stop.wait(), self._resumed.wait())
 
     async def run_once(self, stop: asyncio.Event) -> Outcome:
         """Open, run until the end, `stop` or `pause`, drain, close."""
-        await _first_of(stop.wait(), _all_ended(self._left))  # never two runs at once
-        paused = self._paused
-        if paused.is_set() and not stop.is_set():
+        await first_of(stop.wait(), all_ended(self._left))  # never two runs at once
+        if self.held and not stop.is_set():
             self.state, self.why = "paused", ""
             return Outcome("paused")
+        self._pausing = pausing = asyncio.Event()
         failed = asyncio.Event()
-        life = Life(self.budget, wake=_from_threads(failed))
+        life = Life(self.budget, wake=from_threads(failed))
         self.state, self.why = "starting", ""
         runners = self._build(life)
         try:
             if not stop.is_set():
-                await _first_of(stop.wait(), paused.wait(), failed.wait(), self._opened(runners))
-            if not (stop.is_set() or paused.is_set() or failed.is_set()):
+                await first_of(stop.wait(), pausing.wait(), failed.wait(), self._opened(runners))
+            if not (stop.is_set() or pausing.is_set() or failed.is_set()):
                 for runner in reversed(runners):
                     runner.go()
                 self.state = "running"
                 hangs = self._tell_hangs()
-                ended = _all_ended(runners)
-                await _first_of(stop.wait(), paused.wait(), failed.wait(), ended, hangs)
+                ended = all_ended(runners)
+                await first_of(stop.wait(), pausing.wait(), failed.wait(), ended, hangs)
         finally:
+            paused = pausing.is_set()
             life.stopping.set()  # sources end first; each lane's end closes the links behind it
             stuck = await self._drained(runners, life)
         for crash in [runner.crash for runner in runners if runner.crash is not None]:
@@ -171,7 +135,7 @@ class Pipeline:
             outcome = Outcome("failed", life.failure, stuck)
         elif stop.is_set():
             outcome = Outcome("stopped", stuck=stuck)
-        elif paused.is_set():
+        elif paused:
             outcome = Outcome("paused", stuck=stuck)
         else:
             outcome = Outcome("finished", stuck=stuck)
@@ -196,12 +160,12 @@ class Pipeline:
                 self.links[source.id, ""] = link
                 inlet = self.inlet(source, life, Outlet(link).push)
                 sources.append(self._source_runner(inlet, life, None, link.close))
-                behind.append(_lane_runner(lane, inbox, _all_links_to(lane), life))
+                behind.append(lane_runner(lane, inbox, all_links_to(lane), life))
             else:
                 inlet = self.inlet(source, life, lane.entry())
-                sources.append(self._source_runner(inlet, life, lane, _ending(lane)))
+                sources.append(self._source_runner(inlet, life, lane, ending(lane)))
         for inbox, nodes, lane in lanes.fed:
-            behind.append(_lane_runner(lane, inbox, _each_link_to(nodes), life))
+            behind.append(lane_runner(lane, inbox, each_link_to(nodes), life))
         return [*sources, *behind]
 
     def lanes(self, life: Life, *, cuts: bool) -> Lanes:
@@ -289,11 +253,11 @@ class Pipeline:
                 link.close()
         for runner in started:
             runner.go()
-        if not await _ended_within(self.kit.drain_s, started):
+        if not await ended_within(self.kit.drain_s, started):
             life.hurry()
             for link in self.links.values():
                 link.abandon()
-            await _ended_within(_LAST_CALL_S, started)
+            await ended_within(_LAST_CALL_S, started)
         self._left = [r for r in (*self._left, *started) if not r.ended.is_set()]
         if not self._left:
             return ()
@@ -329,74 +293,3 @@ class Pipeline:
         for between, link in self.links.items():
             self.retired[between] = self.retired.get(between, 0) + link.statistics().dropped
         self.links = {}
-
-
-def _ending(lane: Lane) -> Callable[[], None]:
-    def end() -> None:
-        try:
-            lane.flush()
-        finally:
-            lane.close()
-
-    return end
-
-
-Push = Callable[[Link, list[AnyPacket]], None]
-
-
-def _all_links_to(lane: Lane) -> Push:
-    push = lane.entry()
-    return lambda _link, burst: push(burst)
-
-
-def _each_link_to(nodes: dict[Link, Node]) -> Push:
-    return lambda link, burst: nodes[link].push(burst)
-
-
-def _lane_runner(lane: Lane, inbox: Inbox, push: Push, life: Life) -> Runner:
-    def work() -> None:
-        try:
-            while (taken := inbox.take(BURST)) is not None:
-                push(*taken)
-            lane.flush()
-        finally:
-            lane.close()
-
-    return Runner(lane.name, lane.slots(), life, partial(lane.open, life.stopping), work)
-
-
-async def _all_ended(runners: list[Runner]) -> None:
-    for runner in runners:
-        await runner.ended.wait()
-
-
-async def _ended_within(seconds: float, runners: list[Runner]) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            await _all_ended(runners)
-    except TimeoutError:
-        return False
-    return True
-
-
-async def _first_of(*events: Coroutine[None, None, object]) -> None:
-    """Wait until the first of these is done; the others are cancelled. Raises what that raised."""
-    tasks = [asyncio.ensure_future(event) for event in events]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-    for task in done:
-        task.result()
-
-
-def _from_threads(event: asyncio.Event) -> Callable[[], None]:
-    """A way to set `event` from any thread, also after the loop is closed."""
-    loop = asyncio.get_running_loop()
-
-    def set_event() -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(event.set)
-
-    return set_event

@@ -1,6 +1,7 @@
 """Keeps one pipeline alive. Never raises: one pipeline's end does not touch another."""
 
 import asyncio
+from contextlib import suppress
 
 from edgeapp.core.clock import NS
 from edgeapp.runtime.pipeline import Outcome, Pipeline
@@ -12,9 +13,7 @@ REOPEN_MOST_S = 600.0
 async def supervise(pipeline: Pipeline, stop: asyncio.Event) -> Outcome:
     """Run a pipeline until it finishes or `stop`; reopen it, after a while, when it failed.
 
-    A paused one waits to be resumed.
-
-    The wait doubles from 1 to 10 minutes while it keeps failing; a run of 10 minutes resets it.
+    A paused one waits to be resumed, and is then opened at once. The wait doubles from 1 to 10 minutes while it keeps failing; a run of 10 minutes resets it.
     """
     log, clock = pipeline.log, pipeline.kit.clock
     wait_s = REOPEN_FIRST_S
@@ -29,7 +28,8 @@ async def supervise(pipeline: Pipeline, stop: asyncio.Event) -> Outcome:
         if outcome.ending == "paused" and not stop.is_set():
             log.info("pipeline paused")
             await pipeline.until_resumed(stop)
-            log.info("pipeline resumed")
+            if not stop.is_set():
+                log.info("pipeline resumed")
             continue
         if outcome.ending != "failed" or stop.is_set():
             log.info("pipeline ended", ending=outcome.ending)
@@ -41,15 +41,9 @@ async def supervise(pipeline: Pipeline, stop: asyncio.Event) -> Outcome:
             why=outcome.why,
             reopened_in_s=wait_s,
         )
-        if await _stopped_within(stop, wait_s):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await pipeline.until_paused(stop)
+        if stop.is_set():
             return outcome
         wait_s = min(wait_s * 2, REOPEN_MOST_S)
-
-
-async def _stopped_within(stop: asyncio.Event, seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return False
-    return True

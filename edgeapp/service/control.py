@@ -121,11 +121,14 @@ class _Desk:
                 await self._send(writer, Frame({"problem": "too many are connected already"}))
             else:
                 await self._answer(reader, writer)
+            writer.close()
+            async with asyncio.timeout(_SLOW_S):  # a client need not read what we sent
+                await writer.wait_closed()
         except (OSError, TimeoutError, asyncio.CancelledError):
             pass  # the client is gone, slow, or we stop
         finally:
             self._tasks.discard(task)
-            writer.close()
+            writer.transport.abort()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -144,8 +147,7 @@ class _Desk:
         finally:
             gone.cancel()
             answer.cancel()
-            with suppress(asyncio.CancelledError, OSError, TimeoutError):
-                await answer
+            await asyncio.gather(gone, answer, return_exceptions=True)
 
     def _verb(self, request: Request) -> Verb:
         verb = self._verbs.get(str(request.get("verb")))

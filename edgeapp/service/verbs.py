@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 from edgeapp import __version__
@@ -73,6 +74,7 @@ class Verbs:
         pipeline, stage = self._stage(request)
         hide = _hidden(pipeline)
         period_s = max(_SHORTEST_PERIOD_S, _number(request, "every_s", 0.0))
+        full = request.get("full") is True
         meters = pipeline.meters[stage.id]
         seen: AnyPacket | None = None
         counted = meters.emitted or meters.done
@@ -86,7 +88,10 @@ class Verbs:
             count = meters.emitted or meters.done
             skipped = max(0, count - counted - 1) if seen is not None else 0
             seen, counted = packet, count
-            yield self._shown(packet, hide, skipped, full=request.get("full") is True)
+            if full:  # megabytes, and perhaps a mask over them: not on the event loop
+                yield await asyncio.to_thread(self._shown, packet, hide, skipped, full=True)
+            else:
+                yield self._shown(packet, hide, skipped, full=False)
             await asyncio.sleep(period_s)
 
     def _shown(
@@ -168,7 +173,8 @@ class Verbs:
                 said.set_result(sentence)
 
         def tell(sentence: str) -> None:
-            loop.call_soon_threadsafe(settle, sentence)
+            with suppress(RuntimeError):  # the loop is closed: nobody asks any more
+                loop.call_soon_threadsafe(settle, sentence)
 
         slot = pipeline.slots.get(stage.id)
         if not isinstance(slot, EventSlot) or not slot.acknowledge(tell):
@@ -190,7 +196,7 @@ class Verbs:
     async def resume(self, request: Request) -> AsyncIterator[Frame]:
         """Open a paused pipeline again."""
         pipeline = self._pipeline(request.get("pipeline"))
-        if pipeline.state != "paused":
+        if not pipeline.held:
             raise RefusedError(f"'{pipeline.plan.name}' is not paused but {pipeline.state}")
         pipeline.resume()
         yield Frame({"pipeline": pipeline.plan.name, "state": "resumed"})
