@@ -19,6 +19,7 @@ from edgeapp.core.link import LinkSettings
 from edgeapp.core.opencv import cv2
 from edgeapp.plan.load import load
 from edgeapp.sources._bands import DEPTH, Band, matched
+from edgeapp.sources.camera import Camera
 from edgeapp.sources.multispectral import Multispectral, MultispectralOptions
 from edgeapp.testing import Ran, run_source
 from edgeapp.testing.stage import LogBook, context
@@ -143,6 +144,21 @@ def test_a_band_that_cannot_be_read_is_named_and_ends_both(tmp_path: Path) -> No
     (tmp_path / "nir_1.png").write_bytes(b"broken")
     with pytest.raises(Unavailable, match=r"^nir: none of the 1 images"):
         source(tmp_path, red="red_*.png", nir="nir_1.png", speed="fast").run(nothing)
+    assert threads() == []
+
+
+def test_a_bug_in_a_reader_comes_through_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shots(tmp_path, "red", 1)
+    shots(tmp_path, "nir", 11)
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Camera, "run", broken)
+    with pytest.raises(ZeroDivisionError):
+        source(tmp_path, red="red_1.png", nir="nir_1.png").run(nothing)
     assert threads() == []
 
 
