@@ -42,7 +42,11 @@ def at_path(schema: Schema, path: tuple[str | int, ...]) -> Schema:
     schema = _resolved(schema, root)
     options = _alternatives(schema, root)
     # Of «x or nothing», what says most is x; the description stands outside.
-    return {**schema, **options[0]} if len(options) == 1 else schema
+    if len(options) == 1:
+        return {**schema, **options[0]}
+    # A group that has a short form too is still a group, with its keys.
+    groups = [option for option in options if "properties" in option]
+    return {**schema, "properties": groups[0]["properties"]} if len(groups) == 1 else schema
 
 
 def describe(schema: Schema, root: Schema) -> str:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from edgeapp.api import Bands, FakeClock, Image, Stopping, Surroundings, Unavailable
+from edgeapp.api import Bands, ConfigError, FakeClock, Image, Stopping, Surroundings, Unavailable
 from edgeapp.config.device import read_device
 from edgeapp.core.clock import MonotonicClock
 from edgeapp.core.link import LinkSettings
@@ -330,3 +330,17 @@ def test_of_two_cameras_the_freshest_pair_waits_for_a_busy_pipeline(tmp_path: Pa
     )
     [plan] = load([file], device=read_device())
     assert plan.stages["eyes"].link == LinkSettings(1, "drop_oldest")
+
+
+def test_a_slip_in_a_bands_keys_is_answered_with_the_keys(tmp_path: Path) -> None:
+    """Though a band has a short form, too."""
+    file = tmp_path / "field.yaml"
+    file.write_text(
+        "name: field\nstages:\n  eyes: {source: multispectral, red: 0, nir: {device: 1, chanel: red}}\n"
+        "  index: {transform: ndvi}\n  tell: {output: console}\n"
+    )
+    with pytest.raises(ConfigError) as refused:
+        load([file], device=read_device())
+    [complaint] = refused.value.complaints
+    assert complaint.problem == "nir of source 'multispectral' has no option 'chanel'"
+    assert "did you mean 'channel'?" in complaint.remedy
