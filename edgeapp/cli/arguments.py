@@ -15,6 +15,7 @@ Sets = Annotated[
     Parameter(name="--set", negative="", metavar="STAGE.OPTION=VALUE", show_default=False),
 ]
 Duration = Annotated[str | None, Parameter(name="--for", metavar="TIME")]
+Period = Annotated[str | None, Parameter(name="--every", metavar="TIME")]
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 Device = Annotated[Path | None, Parameter(metavar="FILE")]
 

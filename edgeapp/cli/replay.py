@@ -61,25 +61,39 @@ def replay(
             _refuse(player.other_models(recording, plan))
         plan, left_out = without_effects(plan)
         out = _Printer()
-        outcome, status = player.replay(recording, plan, log=set_up("warning"), say=out)
+        outcome, status = player.replay(
+            recording, plan, log=set_up("warning"), say=out, enough=out.is_closed
+        )
     except RecordingError as error:
         raise exits.Quit(exits.BAD_DATA, str(error)) from None
     except OSError as error:
         raise exits.Quit(exits.NO_INPUT, f"'{error.filename}': {error.strerror}") from None
+    if out.is_closed():
+        raise BrokenPipeError
     sys.stdout.flush()
     _summary(recording, outcome, status, out.count, left_out, json=json)
     return exits.FAILED if outcome.ending == "failed" else exits.OK
 
 
 class _Printer:
-    """Prints each message on a line."""
+    """Prints each message on a line. It is called by a stage, which a closed pipe is no fault of."""
 
     def __init__(self) -> None:
         self.count = 0
+        self._closed = False
 
     def __call__(self, said: "Said") -> None:
         self.count += 1
-        sys.stdout.write(said.line.decode("utf-8", "replace") + "\n")
+        if self._closed:
+            return
+        try:
+            sys.stdout.write(said.line.decode("utf-8", "replace") + "\n")
+        except BrokenPipeError:
+            self._closed = True
+
+    def is_closed(self) -> bool:
+        """Whether nobody reads any more, as behind `| head`."""
+        return self._closed
 
 
 def _refuse(differences: list[str]) -> None:

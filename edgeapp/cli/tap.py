@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from edgeapp.cli import exits
-from edgeapp.cli.arguments import Device, Duration, Flag, seconds
+from edgeapp.cli.arguments import Device, Flag, Period, seconds
 from edgeapp.cli.asking import answers
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def tap(
     /,
     *,
     count: Annotated[int | None, Parameter(metavar="N")] = None,
-    every: Duration = None,
+    every: Period = None,
     save: Annotated[Path | None, Parameter(metavar="DIR")] = None,
     device: Device = None,
     json: Flag = False,
@@ -32,7 +32,7 @@ def tap(
     Args:
         stage: Id of the stage; pipeline/stage where several pipelines have one of that name.
         count: Stop after so many packets.
-        every: At most one packet in this time: 1s, 5m; ten a second if not given.
+        every: At most one packet in this time: 1s, 5m. If not given: ten a second.
         save: Put each picture (PNG) and each array (.npy) into this folder.
         device: The device file that the running process was given.
         json: Print one JSON object a packet, with its numbers.

@@ -50,8 +50,7 @@ def run_cases(
     Args:
         folder: Where the cases are (*.test.yaml), also in folders below; or one such file.
         update: Write what comes as what is expected from now on.
-        device: The device file, for its drop-in plugins. If not given: the device.yaml beside a
-            case's pipeline, where there is one.
+        device: The device file, for its drop-in plugins; else device.yaml beside the pipeline.
         json: Print one JSON object.
     """
     from edgeapp.cli.run import one_thread_each

@@ -34,7 +34,10 @@ def ask(
         except PermissionError:
             raise Unavailable(f"'{path}' belongs to another user: ask as that user") from None
         except OSError:
-            problem = f"nothing runs with this data directory: nobody listens at '{path}'"
+            problem = (
+                f"nothing runs with this data directory: nobody listens at '{path}'; start "
+                "'edgeapp run', or give the --device with which it was started"
+            )
             raise Unavailable(problem) from None
         connection.settimeout(None if patient else _ANSWER_S)
         with connection.makefile("rb") as stream:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
+from itertools import takewhile
 from pathlib import Path
 
 from edgeapp import __version__
@@ -157,16 +158,24 @@ def other_models(recording: Recording, plan: Plan) -> list[str]:
 
 
 def replay(
-    recording: Recording, plan: Plan, *, log: Log, say: Callable[[Said], None]
+    recording: Recording,
+    plan: Plan,
+    *,
+    log: Log,
+    say: Callable[[Said], None],
+    enough: Callable[[], bool] = lambda: False,
 ) -> tuple[Outcome, PipelineStatus]:
-    """Answer the recorded packets. `plan`: of `plan_of`, then `without_effects`.
+    """Answer the recorded packets, until there is `enough`.
+
+    `plan`: of `plan_of`, then `without_effects`.
 
     Raises:
         RecordingError: a packet is damaged.
         OSError: the file cannot be read.
     """
     with dry(plan, seed=recording.header.seed, log=log, say=say) as pipeline:
-        outcome = step_through(pipeline, _as_of(recording, plan))
+        packets = takewhile(lambda _: not enough(), _as_of(recording, plan))
+        outcome = step_through(pipeline, packets)
         return outcome, status_of(pipeline)
 
 

@@ -1,7 +1,9 @@
 """`record` and `replay`, as a user calls them."""
 
+import io
 import json
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from edgeapp.cli import exits, main
+from edgeapp.cli.replay import replay
 from edgeapp.service.recording import Recording
 from tests.cli.conftest import Start
 
@@ -126,6 +129,29 @@ def test_replay_as_json_ends_with_a_summary(capsys: Capture, pump: Path) -> None
     out, _ = run(capsys, "replay", "pump.edgerec", "--json")
     summary = json.loads(out.splitlines()[-1])
     assert (summary["packets"], summary["messages"], summary["cut_off"]) == (60, 15, False)
+
+
+def test_a_replay_that_nobody_reads_ends_without_a_word(
+    capsys: Capture, pump: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind `| head`: it is no fault of the output that it happens in."""
+    record(capsys, pump)
+    closed = _Closed()
+    monkeypatch.setattr(sys, "stdout", closed)
+    with pytest.raises(BrokenPipeError):
+        replay(Path("pump.edgerec"))
+    assert closed.tries == 1
+    assert not capsys.readouterr().err
+
+
+class _Closed(io.StringIO):
+    """An output whose reader has gone."""
+
+    tries = 0
+
+    def write(self, _text: str) -> int:
+        self.tries += 1
+        raise BrokenPipeError
 
 
 def test_a_recording_ends_at_its_greatest_size_and_so_does_the_run(
