@@ -252,7 +252,7 @@ class _Pulses:
         if on != self._on:
             self._line.set(on=on)
             self._on = on
-            self._changed.notify()
+        self._changed.notify()  # also where the line stays on: its end may be another one now
 
     def _run(self) -> None:
         with self._changed:

@@ -119,6 +119,16 @@ def test_a_pulse_ends_though_no_packet_comes(board: Board) -> None:
         assert board.times[2] - board.times[1] >= 0.05
 
 
+def test_a_pulse_that_outlasts_an_event_ends_all_the_same(board: Board) -> None:
+    """A cause with no end comes while an event holds the line, and then nothing any more."""
+    with gpio(mode="follow", pulse_s=0.05) as stage:
+        stage.act(event("new"))
+        time.sleep(0.01)  # now the thread waits for the end of the event
+        stage.act(found(1))
+        stage.act(event("end"))
+        board.wait_for("off", "on", "off")
+
+
 def test_a_new_cause_prolongs_the_pulse(board: Board) -> None:
     with gpio(mode="pulse", pulse_s=0.1) as stage:
         stage.act(found(1))
