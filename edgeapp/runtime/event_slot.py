@@ -11,6 +11,9 @@ from edgeapp.core.packet import At
 from edgeapp.core.plugin import Plugin
 from edgeapp.runtime.transform_slot import TransformSlot
 
+_MOST_WAITING = 16
+"""Acknowledgements; of more, which say the same, the oldest are forgotten."""
+
 
 class EventSlot(TransformSlot):
     """Ends the events that a stage forgets: when it faults, or leaves them open at the end.
@@ -23,7 +26,7 @@ class EventSlot(TransformSlot):
         super().__init__(*args, **kwargs)
         self._unended: dict[str, Event] = {}
         self._forgotten: dict[str, Event] = {}
-        self._acknowledgements: deque[Callable[[str], None]] = deque()
+        self._acknowledgements: deque[Callable[[str], None]] = deque(maxlen=_MOST_WAITING)
 
     def acknowledge(self, tell: Callable[[str], None]) -> bool:
         """Let the stage know that somebody has seen its alarm, before its next packet. Any thread.
@@ -35,15 +38,22 @@ class EventSlot(TransformSlot):
         self._acknowledgements.append(tell)
         return True
 
+    def _bind(self, stage: Any) -> None:
+        super()._bind(stage)
+        self._many = None  # each answer is followed before the next packet, which may fault
+
     def handle(self, burst: list[AnyPacket]) -> list[AnyPacket]:
-        """Answer a burst."""
+        """Answer a burst; then end what was left open by a stage that broke off in it."""
         while self._acknowledgements and self._stage is not None:
             tell = self._acknowledgements.popleft()
             try:
                 tell(self._stage.acknowledge())
-            except Exception as error:
+            except BaseException as error:
                 self._blame(error, None)
-        return super().handle(burst)
+        out = super().handle(burst)
+        if self._forgotten:
+            self._end_after(burst[-1], out)
+        return out
 
     def _one(self, packet: AnyPacket, out: list[AnyPacket]) -> None:
         if self._forgotten:
@@ -63,13 +73,16 @@ class EventSlot(TransformSlot):
         self._follow(out)
         self._forgotten |= self._unended
         self._unended = {}
-        packet = self._newest_in
-        if self._forgotten and packet is not None:
-            before = len(out)
-            self._end_forgotten(packet._replace(part=packet.part + 1), out)
-            self.meters.emitted += len(out) - before
-            self.last = out[-1]
+        if self._forgotten and self._newest_in is not None:
+            self._end_after(self._newest_in, out)
         return out
+
+    def _end_after(self, packet: AnyPacket, out: list[AnyPacket]) -> None:
+        """End what is forgotten, behind all that was made of a packet."""
+        before = len(out)
+        self._end_forgotten(packet._replace(part=packet.part + 1), out)
+        self.meters.emitted += len(out) - before
+        self.last = out[-1]
 
     def _end_forgotten(self, packet: AnyPacket, out: list[AnyPacket]) -> None:
         ends = [
@@ -77,6 +90,7 @@ class EventSlot(TransformSlot):
             for event in self._forgotten.values()
         ]
         self._forgotten = {}
+        self._newest_in = packet  # what comes at the end of all comes after these
         self._spread(packet._replace(lost=0), ends, out)
 
     def _follow(self, made: list[AnyPacket]) -> None:

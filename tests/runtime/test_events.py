@@ -1,19 +1,43 @@
 """Whatever a stage opens is ended, whoever faults, fills up or stops."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeapp.api import Context, Event, Field, Options, Packet, Phase, Score, event_id, transform
+from edgeapp.api import (
+    Context,
+    Event,
+    Field,
+    Options,
+    Packet,
+    Phase,
+    Score,
+    Unavailable,
+    event_id,
+    transform,
+)
 from edgeapp.core.link import Inbox, LinkSettings
 from edgeapp.testing import Script, Scripted
 from edgeapp.testing.stage import run_stage
 from tests.runtime.parts import Collect, Slow, Tap, numbers
 from tests.runtime.rig import Rig, chain
+
+
+def sent(count: int) -> list[Packet[Score]]:
+    """Numbers, each in a packet of its own."""
+    return [
+        Packet(value, "s", 0, seq, 0, seq * 1000, 0, 0, 0, ())
+        for seq, value in enumerate(numbers(count))
+    ]
+
+
+class FragileOptions(Options):
+    breaks_at: float = Field(description="From this number on it raises.")
+    gone: bool = Field(description="Unavailable, and no bug.")
 
 
 class MoodyOptions(Options):
@@ -64,11 +88,7 @@ def check(packets: list[Packet[Any]]) -> None:
 
 @given(st.frozensets(st.integers(0, 60).map(float), max_size=5), st.booleans())
 def test_events_of_a_stage_that_faults_are_ended(faults: frozenset[float], flushes: bool) -> None:
-    packets = [
-        Packet(value, "s", 0, seq, 0, seq * 1000, 0, 0, 0, ())
-        for seq, value in enumerate(numbers(60))
-    ]
-    ran = run_stage(Moody, {"faults": faults, "flushes": flushes}, packets, burst=7)
+    ran = run_stage(Moody, {"faults": faults, "flushes": flushes}, sent(60), burst=7)
 
     check(ran.packets)
     opened = [value for value in ran.values if value.phase == "new"]
@@ -77,6 +97,68 @@ def test_events_of_a_stage_that_faults_are_ended(faults: frozenset[float], flush
         assert any(value.facts.get("cut_short") for value in ran.values)
     keys = [packet.key for packet in ran.packets]
     assert keys == sorted(set(keys))
+
+
+@transform("fragile", stateless=True)
+class Fragile:
+    """Opens an event at each number; from some number on it is not there, or has a bug."""
+
+    def __init__(self, options: FragileOptions, context: Context) -> None:
+        self.options = options
+        self.context = context
+
+    def process(self, packet: Packet[Score]) -> Event:
+        if packet.value.value >= self.options.breaks_at:
+            raise Unavailable("unplugged") if self.options.gone else RuntimeError("fragile")
+        name = event_id(self.context.id, self.context.random)
+        return Event("new", name, "test", "it", packet.t_ns)
+
+    def process_many(self, packets: Sequence[Packet[Score]]) -> list[Event]:
+        """Answer all, or raise."""
+        return [self.process(packet) for packet in packets]
+
+
+@pytest.mark.parametrize("burst", [1, 3, 4])
+@pytest.mark.parametrize("gone", [True, False])
+def test_events_of_a_stage_that_stays_away_are_ended_at_once(burst: int, *, gone: bool) -> None:
+    """Not once it is back, which may be in days."""
+    ran = run_stage(Fragile, {"breaks_at": 6.0, "gone": gone}, sent(10), burst=burst)
+
+    check(ran.packets)
+    assert len(ran.values) == 12
+    ends = [packet for packet in ran.packets if packet.value.phase == "end"]
+    assert {packet.seq for packet in ends} <= set(range(6, 6 + burst))
+    keys = [packet.key for packet in ran.packets]
+    assert keys == sorted(set(keys))
+
+
+@transform("late_bloomer")
+class LateBloomer:
+    """Opens an event at 0, breaks at 1 and 2, and has something to say at the end."""
+
+    def __init__(self, options: MoodyOptions, context: Context) -> None:
+        self.context = context
+
+    def process(self, packet: Packet[Score]) -> Event | None:
+        if packet.value.value in {1.0, 2.0}:
+            raise RuntimeError("not yet")
+        return self._event("new", packet.t_ns) if packet.value.value == 0 else None
+
+    def flush(self) -> Iterable[Event]:
+        return [self._event("new", 0), self._event("new", 0)]
+
+    def _event(self, phase: Phase, began_ns: int) -> Event:
+        name = event_id(self.context.id, self.context.random)
+        return Event(phase, name, "test", "it", began_ns)
+
+
+@pytest.mark.parametrize("burst", [1, 2, 3])
+def test_what_comes_at_the_end_comes_after_the_ends_of_what_broke_off(burst: int) -> None:
+    ran = run_stage(LateBloomer, {}, sent(3), burst=burst)
+    check(ran.packets)
+    keys = [packet.key for packet in ran.packets]
+    assert keys == sorted(set(keys))
+    assert len(ran.packets) == 6
 
 
 def test_the_end_of_events_arrives_when_a_pipeline_is_taken_down(rig: Rig) -> None:
