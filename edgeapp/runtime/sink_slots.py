@@ -66,6 +66,11 @@ class ActionSlot(SinkSlot):
 class OutputSlot(SinkSlot):
     """An output: encodes, and hands over to the uplink or to the output's own destination."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._paces: dict[tuple[str, type], tuple[int, int]] = {}
+        """For each source and kind of payload: of which epoch, and when the next one is due."""
+
     def _bind(self, stage: Any) -> None:
         self._encode: Callable[[AnyPacket], Any] = stage.encode
         if self.plan.plugin.is_async:
@@ -73,20 +78,15 @@ class OutputSlot(SinkSlot):
         self._deliver: Callable[[bytes], None] | None = getattr(stage, "deliver", None)
         self._every_ns = ns(self.plan.every_s)
 
-    _next_ns: int | None = None
-    _epoch = -1
 
     def _one(self, packet: AnyPacket, out: list[AnyPacket]) -> None:
         if not self._is_meant(packet):
             return
         self._refuse_late(packet)
         paced = self._every_ns and not self._begins_or_ends(packet)
-        if paced:
-            if packet.epoch != self._epoch:
-                self._epoch, self._next_ns = packet.epoch, None
-            if self._next_ns is not None and packet.t_ns < self._next_ns:
-                self._owed_lost += packet.lost
-                return
+        if paced and self._is_early(packet):
+            self._owed_lost += packet.lost
+            return
         if self._owed_lost:
             packet = self._told(packet)
         message = self._encode(packet)
@@ -100,9 +100,15 @@ class OutputSlot(SinkSlot):
                 self._kit.uplink.offer(message)
         self._owed_lost = 0
         if paced:
-            self._next_ns = packet.t_ns + self._every_ns
+            due_ns = packet.t_ns + self._every_ns
+            self._paces[packet.origin, type(packet.value)] = packet.epoch, due_ns
         self.meters.age.record(self._now_ns() - packet.taken_ns)
         self.last = packet
+
+    def _is_early(self, packet: AnyPacket) -> bool:
+        """Whether `every_s` holds it back: what is read beside it has a pace of its own."""
+        epoch, due_ns = self._paces.get((packet.origin, type(packet.value)), (-1, 0))
+        return packet.epoch == epoch and packet.t_ns < due_ns
 
     @staticmethod
     def _begins_or_ends(packet: AnyPacket) -> bool:

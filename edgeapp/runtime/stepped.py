@@ -3,7 +3,8 @@
 The same input gives the same packets, messages and times, however fast or busy the machine is.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 
 from edgeapp.core.clock import FakeClock
 from edgeapp.core.link import AnyPacket
@@ -22,17 +23,16 @@ def run_stepped(pipeline: Pipeline) -> Outcome:
     """
     clock = _clock_of(pipeline)
     life = Life(pipeline.budget)
-    lanes = pipeline.lanes(life, cuts=False)
-    for source in pipeline.plan.sources:
-        lane = lanes.of_source[source.id]
-        inlet = pipeline.inlet(source, life, _Step(lane, clock))
-        lane.open(life.stopping)
-        try:
-            inlet.run()
-            lane.flush()
-        finally:
-            lane.close()
-            pipeline.epochs[source.id] = inlet.epoch + 1
+    lanes = pipeline.lanes(life, cuts=False).of_source
+    with _open(lanes.values(), life):
+        for source in pipeline.plan.sources:
+            lane = lanes[source.id]
+            inlet = pipeline.inlet(source, life, _Step(lane, clock))
+            try:
+                inlet.run()
+                lane.flush()
+            finally:
+                pipeline.epochs[source.id] = inlet.epoch + 1
     return _ended(pipeline, life)
 
 
@@ -48,9 +48,7 @@ def step_through(pipeline: Pipeline, packets: Iterable[AnyPacket]) -> Outcome:
     life = Life(pipeline.budget)
     lanes = pipeline.lanes(life, cuts=False).of_source
     steps = {source: _Step(lane, clock) for source, lane in lanes.items()}
-    try:
-        for lane in lanes.values():
-            lane.open(life.stopping)
+    with _open(lanes.values(), life):
         for packet in packets:
             if life.stopping.is_set():
                 break
@@ -61,10 +59,19 @@ def step_through(pipeline: Pipeline, packets: Iterable[AnyPacket]) -> Outcome:
             steps[packet.origin]([packet])
         for lane in lanes.values():
             lane.flush()
-    finally:
-        for lane in lanes.values():
-            lane.close()
     return _ended(pipeline, life)
+
+
+@contextmanager
+def _open(lanes: Collection[Lane], life: Life) -> Iterator[None]:
+    """All lanes at once: a sink that reads two sources sits in the lane of the first."""
+    try:
+        for lane in lanes:
+            lane.open(life.stopping)
+        yield
+    finally:
+        for lane in lanes:
+            lane.close()
 
 
 def _clock_of(pipeline: Pipeline) -> FakeClock:
