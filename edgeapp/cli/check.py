@@ -79,13 +79,15 @@ def _plan_facts(plan: "Plan") -> dict[str, Any]:
 
 
 def _facts(complaint: "Complaint") -> dict[str, Any]:
+    from edgeapp.document.render import clean, clean_place
+
     place = complaint.place
     return {
-        "file": place.file if place else None,
+        "file": clean_place(place) if place else None,
         "line": place.line if place else 0,
         "column": place.column if place else 0,
-        "problem": complaint.problem,
-        "remedy": complaint.remedy,
+        "problem": clean(complaint.problem),
+        "remedy": clean(complaint.remedy),
     }
 
 

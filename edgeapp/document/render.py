@@ -17,9 +17,14 @@ from edgeapp.errors import Complaint, Place
 
 MAX_COLUMNS = 100
 """Of a source line; longer ones are cut around the place."""
+MOST_SHOWN = 50
+"""Complaints; who has more has one mistake many times."""
+_NEAR = 1_000
+"""Characters of a line before a place that are looked at, and twice as many from there on."""
 _TAB = 4
 
-_LOGIN = re.compile(r"://(?P<login>[^/\s@]*)@")
+_LOGIN = re.compile(r":/{1,2}(?P<login>[^/\s@]*)@")
+"""With one slash in what was taken for a path."""
 _SECRETS = re.compile(
     rf"{_LOGIN.pattern}"
     r"|(?i:password|passwd|passphrase|secret|token|api_?key)[\w.-]*[\"']?\s*[:=]\s*[\"']?"
@@ -35,13 +40,16 @@ def render_all(
     color: bool = False,
     texts: Mapping[str, str] | None = None,
 ) -> str:
-    """All complaints, a blank line between them. Files are read again for their lines.
+    """The first `MOST_SHOWN` complaints, a blank line between them, and how many more there are.
+
+    Files are read again for their lines.
 
     `texts`: contents of files by the name that places give them, to be used instead of reading.
     """
     known: dict[str, list[str]] = {n: LINE_BREAK.split(t) for n, t in (texts or {}).items()}
     rendered = []
-    for complaint in complaints:
+    every = list(complaints)
+    for complaint in every[:MOST_SHOWN]:
         place = complaint.place
         lines: list[str] = []
         if place is not None and place.line:
@@ -49,6 +57,8 @@ def render_all(
                 known[place.file] = _lines_of(place.file)
             lines = known[place.file]
         rendered.append(_render(complaint, lines, color=color))
+    if len(every) > MOST_SHOWN:
+        rendered.append(f"{len(every) - MOST_SHOWN} more mistakes are not shown")
     return "\n\n".join(rendered)
 
 
@@ -72,7 +82,7 @@ def _render(complaint: Complaint, lines: list[str], *, color: bool) -> str:
     place = complaint.place
     head = f"{bold}{clean(complaint.problem)}{plain}"
     if place is not None:
-        file = clean(place.file, _SECRETS)  # which may be a `--set`, with its value
+        file = clean_place(place)
         where = f"{file}:{place.line}:{place.column}" if place.line else file
         head = f"{where}: {head}"
     out = [head]
@@ -92,8 +102,9 @@ def _render(complaint: Complaint, lines: list[str], *, color: bool) -> str:
 
 def _excerpt(line: str, place: Place) -> tuple[str, str]:
     """The part of a line around a place, and the carets below it."""
-    cells = _cells(line)
-    start = min(place.column - 1, len(cells))
+    begin = max(0, place.column - 1 - _NEAR)
+    cells = _cells(line, begin, begin + 3 * _NEAR)
+    start = min(place.column - 1 - begin, len(cells))
     stop = min(start + max(1, place.width), len(cells))
     first = 0
     if sum(width for _, width in cells) > MAX_COLUMNS:
@@ -105,8 +116,8 @@ def _excerpt(line: str, place: Place) -> tuple[str, str]:
         kept.append(cells[last][0])
         used += cells[last][1]
         last += 1
-    before = "…" if first else ""
-    shown = before + "".join(kept) + ("…" if last < len(cells) else "")
+    before = "…" if begin + first else ""
+    shown = before + "".join(kept) + ("…" if begin + last < len(line) else "")
     indent = len(before) + sum(width for _, width in cells[first:start])
     underlined = sum(width for _, width in cells[start : min(stop, last)])
     return shown, " " * indent + "^" * max(1, underlined)
@@ -121,12 +132,12 @@ def _cut(cells: list[tuple[str, int]], start: int) -> int:
     return first
 
 
-def _cells(line: str) -> list[tuple[str, int]]:
-    """For each character what to print for it, and how many columns that takes."""
+def _cells(line: str, begin: int, end: int) -> list[tuple[str, int]]:
+    """For each character from `begin` what to print for it, and how many columns that takes."""
     cells = []
     hidden = _hidden(line, _SECRETS)
     column = 0
-    for index, char in enumerate(line):
+    for index, char in enumerate(line[begin:end], begin):
         if index in hidden:
             cell = (hidden[index], len(hidden[index]))
         elif char == "\t":
@@ -156,6 +167,11 @@ def clean(text: str, secrets: re.Pattern[str] = _LOGIN) -> str:
     """Text for a terminal or a log: control characters as escapes, secrets as stars."""
     hidden = _hidden(text, secrets)
     return "".join(hidden[i] if i in hidden else _visible(char) for i, char in enumerate(text))
+
+
+def clean_place(place: Place) -> str:
+    """The file of a place, or the `--set` that it is, whose value may be a secret."""
+    return clean(place.file, _SECRETS)
 
 
 def _visible(char: str) -> str:

@@ -1,10 +1,10 @@
 """What the Linux IIO subsystem says of a device in sysfs, and setting it there."""
 
 import errno
+import math
 import os
 import re
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,8 @@ _UNITS = {
     "voltage": "mV",
 }
 """What (raw + offset) * scale is in, by kind of channel (Documentation/ABI/testing/sysfs-bus-iio)."""
+_LEAST_HZ, _MOST_HZ = 1e-3, 1e8
+"""What a driver that is well can say; 0 and nan are said by such as are not."""
 _CLOSE = 1e-3
 """Rates that differ by less are the same: sysfs shows six digits."""
 
@@ -126,11 +128,20 @@ class IioDevice:
             ) from None
 
     def number(self, channel: str, what: str, default: float) -> float:
-        """The scale or offset of a channel: its own, or that of all of its kind."""
+        """The scale or offset of a channel: its own, or that of all of its kind.
+
+        Raises:
+            Unavailable: it is there, and no number.
+        """
         kind = re.split(r"[_\d]", channel, maxsplit=1)[0]
         for name in (f"in_{channel}_{what}", f"in_{kind}_{what}"):
-            with suppress(TypeError, ValueError):  # it is not there, or no number
-                return float(self.read(name))  # type: ignore[arg-type]  # None is caught
+            text = self.read(name)
+            if text is None:
+                continue
+            number = _number(text)
+            if math.isfinite(number):
+                return number
+            raise Unavailable(f"{self.name} says {text[:40]!r} for {name}, which is no number")
         return default
 
     # -- parts ------------------------------------------------------------------------------
@@ -159,11 +170,8 @@ class IioDevice:
         """The rates it offers; None where it does not say."""
         attribute = self._rate_attribute()
         text = None if attribute is None else self.read(f"{attribute}_available")
-        try:
-            numbers = tuple(float(word) for word in (text or "").strip(" []").split())
-        except ValueError:
-            return None
-        if not numbers:
+        numbers = tuple(_number(word) for word in (text or "").strip(" []").split())
+        if not numbers or not all(_LEAST_HZ <= number <= _MOST_HZ for number in numbers):
             return None
         if "[" in (text or ""):
             return Rates((numbers[0], numbers[-1]), stepped=True)
@@ -185,11 +193,8 @@ class IioDevice:
             if rates is not None and not rates.offers(rate_hz):
                 raise Unavailable(f"{self.name} cannot sample at {rate_hz:g} Hz, but at {rates}")
             self.write(attribute, f"{rate_hz:g}" if rate_hz < 1e6 else str(int(rate_hz)))  # noqa: PLR2004
-        try:
-            real_hz = float(self.read(attribute) or "")
-        except ValueError:
-            real_hz = 0.0
-        if real_hz <= 0:
+        real_hz = _number(self.read(attribute) or "")
+        if not _LEAST_HZ <= real_hz <= _MOST_HZ:
             raise Unavailable(f"{self.name} does not say how fast it samples ({attribute})")
         return real_hz
 
@@ -217,3 +222,11 @@ def _text(file: Path) -> str | None:
         return file.read_text(errors="replace").strip()
     except OSError:
         return None
+
+
+def _number(text: str) -> float:
+    """What a text says; NaN where it is no number."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -52,6 +52,8 @@ class _Iio:
         self._device = device
         self._context = context
         by_name = names_of(there)
+        if not by_name:
+            raise Unavailable(f"{device.name} has no channels that can be read")
         if channels is None:
             accelerations = [name for name, kernel in by_name.items() if kernel != name]
             channels = tuple(accelerations or by_name)

@@ -163,6 +163,14 @@ def test_graph_as_mermaid_boxes_each_thread(capsys: Capture, pump: Path) -> None
     assert 'stage_features ==>|"Features, queue 16 drop_newest"| stage_end' in shown
 
 
+def test_mistakes_as_json_show_no_secrets(capsys: Capture, pump: Path) -> None:
+    pump.write_text("name: a\nstages:\n  s: {source: audio, device: 'rtsp://me:hunter2@cam/1'}\n")
+    assert main(["check", "--json", "--set", "s.password=hunter2", str(pump)]) == exits.CONFIG
+    said = capsys.readouterr().out
+    assert len(json.loads(said)["mistakes"]) >= 2
+    assert "hunter2" not in said
+
+
 def test_graph_as_json(capsys: Capture, pump: Path) -> None:
     said = json.loads(out_of(capsys, "graph", pump, "--format", "json"))
     assert [(stage["id"], stage["gives"]) for stage in said["stages"]] == [

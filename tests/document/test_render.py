@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeapp.document.render import MAX_COLUMNS, render, render_all
+from edgeapp.document.render import MAX_COLUMNS, MOST_SHOWN, render, render_all
 from edgeapp.errors import Complaint, Place
 
 
@@ -124,6 +124,31 @@ def test_a_secret_given_by_set_is_not_shown() -> None:
     complaint = Complaint(Place("--set cam.password=hunter2"), "not 'rtsp://me:hunter2@cam'")
 
     assert "hunter2" not in render(complaint)
+
+
+def test_a_login_is_not_shown_in_what_was_taken_for_a_path() -> None:
+    rendered = render(Complaint(None, "there is no file '/srv/rtsp:/me:hunter2@cam/main'"))
+
+    assert rendered == "there is no file '/srv/rtsp:/***@cam/main'"
+
+
+def test_a_mistake_made_very_often_is_shown_some_times() -> None:
+    """In a moment, also where all of them are in one long line."""
+    text = "s: [" + "x, " * 5_000 + "]"
+    complaints = [Complaint(Place("f", 1, 5 + 3 * n, 1), f"wrong {n}") for n in range(5_000)]
+
+    rendered = render_all(complaints, texts={"f": text})
+
+    assert rendered.count("wrong") == MOST_SHOWN
+    assert rendered.endswith(f"\n\n{5_000 - MOST_SHOWN} more mistakes are not shown")
+
+
+def test_of_a_very_long_line_what_is_near_is_shown_without_its_secrets() -> None:
+    line, carets = shown(f"{'a' * 90_000} rtsp://me:hunter2@cam {'b' * 90_000}", 90_002, 4)
+
+    assert "rtsp://***@cam" in line
+    assert line[carets.index("^") :].startswith("rtsp")
+    assert line[0] == line[-1] == "…"
 
 
 def test_files_are_read_again_for_their_lines(tmp_path: Path) -> None:

@@ -271,6 +271,33 @@ def test_what_is_not_there_is_named(tree: IioTree, options: dict[str, Any], says
     assert says in waiting_for(tree, **options)
 
 
+@pytest.mark.parametrize("rate", ["nan", "inf", "1e300", "1e-300", "-5", "0", "soon", ""])
+def test_a_rate_that_cannot_be_is_told(tree: IioTree, rate: str) -> None:
+    tree.buffered(XYZ)
+    tree.put("sampling_frequency", rate)
+    assert "does not say how fast it samples" in waiting_for(tree)
+
+
+@pytest.mark.parametrize("scale", ["nan", "-inf", "1e999", "junk", ""])
+def test_a_scale_that_is_no_number_is_told(tree: IioTree, scale: str) -> None:
+    """Going on with 1 would give numbers in a unit that they are not in."""
+    tree.buffered(XYZ)
+    tree.put("in_accel_scale", scale)
+    assert "in_accel_scale, which is no number" in waiting_for(tree)
+
+
+def test_a_sensor_with_nothing_but_a_clock_is_told(tree: IioTree) -> None:
+    tree.buffered([("timestamp", "le:s64/64>>0")])
+    assert "has no channels" in waiting_for(tree)
+
+
+@pytest.mark.parametrize("listed", ["nan 100", "[1 inf 2]", "[-1 0 -5]", "[0 0 0]"])
+def test_rates_that_cannot_be_are_not_offered(tree: IioTree, listed: str) -> None:
+    tree.buffered(XYZ)
+    tree.put("sampling_frequency_available", listed)
+    VibrationOptions.model_validate({"device": "iio:adxl345", "root": tree.root, "rate_hz": 100})
+
+
 def test_two_sensors_of_a_name_are_told_apart_by_number(tree: IioTree) -> None:
     IioTree(tree.root, number=1)
     assert "use one of device0, device1" in waiting_for(tree)
