@@ -1,8 +1,8 @@
 """Every acceptance measurement, with its bound, as the table `docs/acceptance.md`.
 
 Timings are ratios of alternating runs; what a test shows is shown by running that test here and
-now, and the figures that it prints stand beside it. Takes most of an hour; `cost` or `shown` as an
-argument renews that section alone. Exit code 1: a bound was missed.
+now, and the figures that it prints stand beside it. Takes more than an hour; `cost`, `shown` or
+`senses` as an argument renews that section alone. Exit code 1: a bound was missed.
 """
 
 import os
@@ -10,7 +10,7 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -20,8 +20,11 @@ from benchmarks import (
     hog,
     instructions,
     light_pipelines,
+    motion,
+    rules,
     startup,
     threads,
+    tracking,
     vibration_features,
     whut_matrix,
     windows,
@@ -41,7 +44,9 @@ COST: Sequence[Callable[[], list[Row]]] = (
 )
 
 SHOWN = {
-    "smart camera: clip, network camera frozen, killed, returned": "tests/pipelines",
+    "smart camera: clip, network camera frozen, killed, returned": (
+        "tests/pipelines/test_smart_camera.py"
+    ),
     "20 expected frames; mutated decoders fail": "tests/models/decoders",
     "schemas; 24 mutated messages are rejected": "tests/outputs",
     "mosquitto killed, restarted; last will; embedded broker": "tests/uplink",
@@ -54,14 +59,53 @@ SHOWN = {
     "fresh Debian 12: README's commands, then without network": "tests/fresh",
 }
 
+SENSES_COST: Sequence[Callable[[], list[Row]]] = (rules.rows, tracking.rows, motion.rows)
+
+SENSES = {
+    "Silero VAD: speech where there is some; a microphone by PulseAudio": (
+        "tests/models/test_silero.py"
+    ),
+    "log-mel equal to librosa's, YAMNet's and openWakeWord's": "tests/transforms/test_logmel.py",
+    "microphones: bit for bit, gone and back": "tests/sources/test_audio_microphone.py",
+    "sound_events: sounds of rooms never heard": "tests/pipelines/test_sound_events.py",
+    "tracker against the list by eye, six people": "tests/pipelines/test_person_clip.py",
+    "tracker: 14 scenes, IDF1 and MOTA against ByteTrack's own": (
+        "tests/transforms/test_track_scenes.py"
+    ),
+    "clips: pre-roll 20 of 20; kill -9 while writing": (
+        "tests/pipelines/test_clips.py tests/actions/test_save_clip.py"
+    ),
+    "privacy: no pixel of a masked region in recordings, taps, pictures": (
+        "tests/service/test_recording.py tests/transforms/test_mask.py "
+        "tests/pipelines/test_privacy.py"
+    ),
+    "record, replay: the same bytes, also on another Python": "tests/service/test_replay.py",
+    "rules: 100,000 fuzzed texts": "tests/rules",
+    "every event ends: 200 random stops": "tests/pipelines/test_every_end.py",
+    "machines: IIO, serial, zones, physics": (
+        "tests/sources/test_vibration_iio.py tests/sources/test_vibration_serial.py "
+        "tests/transforms/test_machine_health.py tests/plan/test_physics.py "
+        "tests/pipelines/test_machines.py"
+    ),
+    "control socket": "tests/service/test_control.py",
+    "new projects pass check and test as they are": "tests/cli/test_new.py",
+    "crop_health and visual_servo against drawn truth": (
+        "tests/pipelines/test_crop_health.py tests/pipelines/test_visual_servo.py"
+    ),
+}
+
 
 def main(wanted: Sequence[str]) -> int:
     """Measure the wanted sections (none named: all), print each row as it comes, write them."""
     file = REPO / "docs" / "acceptance.md"
     kept = file.read_text(encoding="utf-8") if file.exists() else ""
-    sections = {
+    sections: dict[str, list[Callable[[], list[Row]]]] = {
         "Cost": [partial(_said, measure) for measure in COST],
-        "Shown": [partial(_said, partial(shown, what, tests)) for what, tests in SHOWN.items()],
+        "Shown": _all_shown(SHOWN),
+        "Senses": [
+            *(partial(_said, measure) for measure in SENSES_COST),
+            *_all_shown(SENSES),
+        ],
     }
     text, missed = _INTRODUCTION, False
     for title, measures in sections.items():
@@ -84,6 +128,10 @@ more rounds; what a test shows, it showed when this was written, with the figure
 _HEAD = """| what | bound | measured | | more |
 | --- | --- | --- | --- | --- |
 """
+
+
+def _all_shown(tests: Mapping[str, str]) -> list[Callable[[], list[Row]]]:
+    return [partial(_said, partial(shown, what, where)) for what, where in tests.items()]
 
 
 def _section_of(text: str, title: str) -> str:
@@ -109,9 +157,9 @@ def _name(measure: Callable[[], list[Row]]) -> str:
 
 
 def shown(what: str, tests: str) -> list[Row]:
-    """Run tests, slow ones too; what they print is their measurement."""
+    """Run tests of one or more places, slow ones too; what they print is their measurement."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-s", "-p", "no:cacheprovider", tests],
+        [sys.executable, "-m", "pytest", "-s", "-p", "no:cacheprovider", *tests.split()],
         cwd=REPO,
         capture_output=True,
         text=True,

@@ -26,6 +26,7 @@ from edgeapp.plan.fitting import fit
 from edgeapp.plan.graph import Cut, Plan, StagePlan, VariantPlan
 from edgeapp.plan.links import cut_before, gates, lane_of, link_of
 from edgeapp.plan.physics import check_physics
+from edgeapp.plan.privacy import past_masks
 from edgeapp.plan.variants import Models, plan_variants
 from edgeapp.plan.wiring import Wiring, wire
 
@@ -61,6 +62,7 @@ class Check:
                     stages[id_] = stage
                     check_demands(spec.stages[id_], stage, gives, self.registry, self.found)
         check_physics(spec, stages, self.found)
+        self.found.extend(past_masks(spec, wiring, plugins))
         return None if self.found else Plan(spec.name, spec.about, self.file, stages)
 
     def _plugin(self, stage: StageSpec) -> Plugin | None:
