@@ -1,6 +1,7 @@
 """A running application, asked and steered over its control socket."""
 
 import asyncio
+import gc
 import json
 import os
 import socket
@@ -350,3 +351,56 @@ def test_scripted_sources_can_be_asked_too(tmp_path: Path) -> None:
         ("source", Scripted, {"script": script_, "rate_hz": 500.0}), ("t", Tap, {"into": []})
     )
     while_running(tmp_path, plan, script)
+
+
+def test_clients_that_never_read_are_hung_up_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection is closed, too, though there is something left to send."""
+    monkeypatch.setattr("edgeapp.service.control._SLOW_S", 0.05)
+
+    async def much(_: Request) -> AsyncIterator[Frame]:
+        yield Frame({}, bytes(4_000_000))
+
+    def descriptors() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    async def main() -> None:
+        async with control_socket(tmp_path, {"much": much}, LogBook()):
+            before = descriptors()
+            clients = [socket.socket(socket.AF_UNIX) for _ in range(12)]
+            for client in clients:
+                client.connect(str(tmp_path / SOCKET))
+                client.sendall(b'{"verb": "much"}\n')
+            async with asyncio.timeout(10):
+                await asyncio.sleep(0.05)
+                while descriptors() > before + len(clients):
+                    await asyncio.sleep(0.01)
+            for client in clients:
+                client.close()
+
+    asyncio.run(main())
+
+
+def test_a_client_that_breaks_off_leaves_no_error_behind(tmp_path: Path) -> None:
+    """Closing with something unread resets the connection; that is nobody's bug."""
+    told: list[dict[str, Any]] = []
+
+    async def some(_: Request) -> AsyncIterator[Frame]:
+        for _turn in range(100):
+            yield Frame({}, bytes(1000))
+            await asyncio.sleep(0.001)
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: told.append(what))
+        async with control_socket(tmp_path, {"some": some}, LogBook()):
+            for _ in range(5):
+                with socket.socket(socket.AF_UNIX) as client:
+                    client.connect(str(tmp_path / SOCKET))
+                    client.sendall(b'{"verb": "some"}\n')
+                    await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
+
+    asyncio.run(main())
+    gc.collect()
+    assert told == []
