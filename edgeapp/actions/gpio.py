@@ -38,7 +38,8 @@ class GpioOptions(Options):
     """Which line, and what it does."""
 
     line: int | str = Field(
-        description="The line: its number on the chip, or its name, as `gpioinfo` shows it."
+        examples=[17],
+        description="The line: its number on the chip, or its name, as `gpioinfo` shows it.",
     )
     chip: str = Field(default="/dev/gpiochip0", description="The chip that has the line.")
     mode: Literal["follow", "pulse", "toggle"] = Field(

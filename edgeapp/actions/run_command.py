@@ -38,6 +38,7 @@ class RunCommandOptions(Options):
     command: tuple[str, ...] = Field(
         min_length=1,
         max_length=64,
+        examples=[["espeak-ng", "{label} at the door"]],
         description="The program and its arguments, as a list; no shell reads it. Arguments may "
         "hold {label}, {score}, {count}, {event}, {phase}, {kind}, {origin}, {seq}, {time_s}, "
         "{pipeline} and {stage}. The device file must allow the program.",

@@ -27,7 +27,8 @@ class SaveImageOptions(Options):
     """Where the pictures go, and how many stay."""
 
     folder: OutputPath = Field(
-        description="Folder for the pictures; a relative one lies in the pipeline's data."
+        examples=["pictures"],
+        description="Folder for the pictures; a relative one lies in the pipeline's data.",
     )
     keep_newest: int = Field(
         default=500,

@@ -37,8 +37,9 @@ class WebhookOptions(Options):
     """Where to, as whom, and how long to try."""
 
     url: str = Field(
+        examples=["https://hooks.example.org/visits"],
         description="Address of the server: 'https://...'; or where it is, as 'cred:name' or "
-        "'env:NAME', when the address itself is secret."
+        "'env:NAME', when the address itself is secret.",
     )
     method: Literal["POST", "PUT"] = Field(default="POST", description="The request's method.")
     headers: Mapping[str, str] = Field(default={}, description="Further headers of the request.")

@@ -1,5 +1,7 @@
 """`edgeapp plugins`: what a pipeline can be made of."""
 
+import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
@@ -13,6 +15,11 @@ if TYPE_CHECKING:
     from edgeapp.plan.discover import Registry
 
 _LONGEST_DEFAULT = 40
+_WIDE = 80
+_WITHOUT_USE = {("source", "from"), ("model", "bundle")}
+"""Keys that are the framework's, and that no stage of the kind can use."""
+_BARE = re.compile(r"[\w./][\w./:+-]*")
+"""Text that needs no quotes in YAML, also between brackets."""
 
 app = App(
     name="plugins",
@@ -151,7 +158,7 @@ def _page(plugin: "Plugin") -> list[str]:
 
     facts = _facts(plugin)
     lines = [f"{plugin.kind} {plugin.name}", ""]
-    lines += textwrap.indent(inspect.getdoc(plugin.factory) or "", "  ").splitlines()
+    lines += _prose(inspect.getdoc(plugin.factory) or "")
     lines.append("")
     for key, said in (
         ("takes", facts["takes"]),
@@ -162,41 +169,68 @@ def _page(plugin: "Plugin") -> list[str]:
             lines.append(f"  {key:<6} {said}")
     lines += ["", "Options"]
     for row in facts["options"]:
-        default = "required" if row["required"] else f"default {_shortened(row['default'])}"
-        lines.append(f"  {row['name']}: {row['wants']}; {default}")
+        head = f"{row['name']}: {row['wants']}; {_default(row)}"
         lines += textwrap.wrap(
-            row["description"], 90, initial_indent="      ", subsequent_indent="      "
+            head, _WIDE, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
+        )
+        lines += textwrap.wrap(
+            row["description"], _WIDE, initial_indent="      ", subsequent_indent="      "
         )
     if not facts["options"]:
         lines.append("  none")
-    lines += ["", f"Keys of every {plugin.kind}: {', '.join(keys_of(plugin.kind))}"]
+    own = [key for key in keys_of(plugin.kind) if (plugin.kind, key) not in _WITHOUT_USE]
+    keys = f"Keys of every {plugin.kind}: {', '.join(own)}"
+    lines += ["", *textwrap.wrap(keys, _WIDE, subsequent_indent="  ")]
     return [*lines, "", "Example", *textwrap.indent(facts["example"], "  ").splitlines()]
 
 
+def _prose(text: str) -> Iterator[str]:
+    """Paragraphs and lists, as wide as a terminal."""
+    import textwrap
+
+    for number, paragraph in enumerate(text.split("\n\n")):
+        if number:
+            yield ""
+        for item in re.split(r"\n(?=- )", paragraph):
+            hang = "    " if item.startswith("- ") else "  "
+            said = " ".join(item.split())
+            yield from textwrap.wrap(
+                said, _WIDE, initial_indent="  ", subsequent_indent=hang, break_on_hyphens=False
+            )
+
+
 def _example(plugin: "Plugin") -> str:
-    """A stage in YAML, with the options that must be given."""
+    """A stage in YAML, with the options that must be given, or that nobody leaves out."""
     lines = [f"my_{plugin.name}:", f"  {plugin.kind}: {plugin.name}"]
     if plugin.kind == "model":
         lines += ["  variants:", "    - file: model.onnx"]
     for name, field in plugin.options.model_fields.items():
-        if field.is_required():
+        if field.is_required() or field.examples:
             example = field.examples[0] if field.examples else "..."
             lines.append(f"  {field.alias or name}: {_yaml(example)}")
     return "\n".join(lines)
 
 
-def _shortened(value: object) -> str:
-    text = _yaml(value)
-    return text if len(text) <= _LONGEST_DEFAULT else f"{text[:_LONGEST_DEFAULT]}…"
+def _default(row: dict[str, Any]) -> str:
+    if row["required"]:
+        return "required"
+    if row["default"] is None:  # what happens then is in its description
+        return "optional"
+    text = _yaml(row["default"])
+    return "default " + (text if len(text) <= _LONGEST_DEFAULT else f"{text[:_LONGEST_DEFAULT]}…")
 
 
 def _yaml(value: object) -> str:
     """A value on one line, as YAML has it."""
     from json import dumps
 
-    if isinstance(value, str) and value and value.isprintable() and " " not in value:
+    if isinstance(value, str) and _BARE.fullmatch(value):
         return value
-    return "none" if value is None else dumps(value, ensure_ascii=False)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_yaml, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_yaml(key)}: {_yaml(each)}' for key, each in value.items())}}}"
+    return dumps(value, ensure_ascii=False)
 
 
 def _print_json(value: object) -> None:

@@ -51,8 +51,21 @@ def at_path(schema: Schema, path: tuple[str | int, ...]) -> Schema:
 
 def describe(schema: Schema, root: Schema) -> str:
     """What a schema wants: "a number greater than 0". Empty where it says nothing."""
-    wanted = [_describe_one(option, root) for option in _alternatives(schema, root)]
+    options = _alternatives(schema, root)
+    choices = [choice for option in options for choice in _choices(option)]
+    wanted = [one_of(choices)] if choices else []
+    others = [option for option in options if not _choices(option)]
+    others.sort(key=lambda option: _READ_LAST.get(option.get("type", ""), 0))
+    wanted += [_describe_one(option, root) for option in others]
     return " or ".join(dict.fromkeys(word for word in wanted if word))
+
+
+_READ_LAST = {"object": 1, "array": 2}
+"""«text or a list, each text»: what is long comes last, so that its end is clear."""
+
+
+def _choices(schema: Schema) -> list[Any]:
+    return list(schema.get("enum", [schema["const"]] if "const" in schema else []))
 
 
 def _alternatives(schema: Schema, root: Schema) -> list[Schema]:
@@ -80,8 +93,6 @@ def _step(schema: Schema, part: str | int) -> Schema:
 
 
 def _describe_one(schema: Schema, root: Schema) -> str:
-    if "enum" in schema or "const" in schema:
-        return one_of(schema.get("enum", [schema.get("const")]))
     say = _WORDS.get(schema.get("type", ""))
     return say(schema, root) if say else ""
 

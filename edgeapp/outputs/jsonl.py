@@ -13,7 +13,8 @@ class JsonlOptions(Options):
     """Options of the `jsonl` output."""
 
     file: OutputPath = Field(
-        description="File to append to; its folder is made. Relative to the data directory."
+        examples=["results.jsonl"],
+        description="File to append to; its folder is made. Relative to the data directory.",
     )
     max_bytes: int = Field(
         default=16 * 1024 * 1024,

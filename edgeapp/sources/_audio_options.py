@@ -40,8 +40,9 @@ class AudioOptions(Options):
     """Where the sound comes from, and which of its channels."""
 
     device: Annotated[str, WithJsonSchema({"type": ["string", "integer"]})] = Field(
+        examples=["default"],
         description="A recording, a .wav or .flac file, or a microphone: default, its number, its "
-        "name or a part of it, such as hw:1,0 or usb. Relative paths start at the pipeline's file."
+        "name or a part of it, such as hw:1,0 or usb. Relative paths start at the pipeline's file.",
     )
     rate_hz: int | None = Field(
         default=None,

@@ -45,9 +45,10 @@ class CameraDevice(Options):
     model_config = ConfigDict(hide_input_in_errors=True)
 
     device: Annotated[str, WithJsonSchema({"type": ["string", "integer"]})] = Field(
+        examples=["/dev/video0"],
         description="A camera's number or path (0, /dev/video0), a stream (rtsp://, http://), a "
         "video file, or images: one file, a folder or a pattern such as shots/*.jpg. Relative "
-        "paths start at the pipeline's file."
+        "paths start at the pipeline's file.",
     )
     size: tuple[int, int] | None = Field(
         None,

@@ -36,12 +36,14 @@ class MultispectralOptions(Options):
     model_config = ConfigDict(hide_input_in_errors=True)  # an address may hold a password
 
     red: BandOptions = Field(
+        examples=[{"device": "/dev/video0"}],
         description="Where red light comes from: a device as of the source camera, or {device: "
-        "..., channel: ...} and what else a camera needs."
+        "..., channel: ...} and what else a camera needs.",
     )
     nir: BandOptions = Field(
+        examples=[{"device": "/dev/video1"}],
         description="Where near-infrared light comes from, likewise. The same device with another "
-        "channel: one camera that sees both."
+        "channel: one camera that sees both.",
     )
     rate_hz: float | None = Field(
         None,

@@ -36,9 +36,10 @@ class VibrationOptions(Options):
     """Where the samples come from and what their numbers mean."""
 
     device: str = Field(
+        examples=["iio:adxl355"],
         description="A sensor, or a recording. `iio:adxl355` is a sensor of the Linux IIO subsystem, "
         "by its name, or by its number as `iio:device0`; `serial:/dev/ttyUSB0` is one on a serial "
-        "line. Else a .csv, .txt, .wav or .npy file; relative paths start at the pipeline's file."
+        "line. Else a .csv, .txt, .wav or .npy file; relative paths start at the pipeline's file.",
     )
     rate_hz: float | None = Field(
         default=None,

@@ -9,8 +9,9 @@ class CropOptions(Options):
     """Which part stays."""
 
     box: tuple[float, float, float, float] = Field(
+        examples=[[0.5, 0, 0.5, 1]],
         description="Left, top, width and height of what stays, as fractions of the picture: "
-        "[0.5, 0, 0.5, 1] is its right half."
+        "[0.5, 0, 0.5, 1] is its right half.",
     )
 
     @field_validator("box")

@@ -15,7 +15,7 @@ class EveryOptions(Options):
     """How few."""
 
     seconds: float | None = Field(
-        default=None, gt=0, description="Pass one packet in so many, in stream time."
+        default=None, gt=0, examples=[10], description="Pass one packet in so many, in stream time."
     )
     packets: int | None = Field(
         default=None, ge=1, description="Pass one packet in so many, instead of seconds."

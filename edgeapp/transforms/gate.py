@@ -27,7 +27,10 @@ class GateOptions(Options):
     """When the gate opens and when it closes; by a score, by a rule, or by both."""
 
     rise_above: Annotated[float | None, Reads(Score)] = Field(
-        default=None, gt=0, description="Start passing when the score is above this."
+        default=None,
+        gt=0,
+        examples=[1.5],
+        description="Start passing when the score is above this.",
     )
     fall_below: float | None = Field(
         default=None,

@@ -11,7 +11,7 @@ from edgeapp.core.opencv import cv2
 class LetterboxOptions(Options):
     """The size of the result and what fills its borders."""
 
-    size: tuple[int, int] = Field(description="Width and height in pixels.")
+    size: tuple[int, int] = Field(examples=[[640, 640]], description="Width and height in pixels.")
     pad: int = Field(114, ge=0, le=255, description="Grey of the borders, 0 black to 255 white.")
     placement: Placement = Field("center", description="Where the picture lies in the result.")
 

@@ -33,6 +33,7 @@ class LinesOptions(Options):
     lines: dict[str, LineOption] = Field(
         min_length=1,
         max_length=64,
+        examples=[{"door": [[0.3, 0.8], [0.7, 0.8]]}],
         description="Lines by name, each from one point to another: {door: [[0.3, 0.8], "
         "[0.7, 0.8]]}, in fractions of the picture from its top left.",
     )

@@ -65,12 +65,17 @@ class LogmelOptions(Options):
         description="Exactly as this model defines it, at 16000 Hz; with no other option.",
     )
     bands: int = Field(default=64, ge=1, le=512, description="How many bands.")
-    low_hz: float = Field(default=125.0, ge=0, description="Where the lowest band begins.")
+    low_hz: float = Field(default=125.0, ge=0, description="Where the lowest band begins, in Hz.")
     high_hz: float = Field(
-        default=7_500.0, gt=0, description="Where the highest band ends; at most half the rate."
+        default=7_500.0,
+        gt=0,
+        description="Where the highest band ends, in Hz; at most half the rate.",
     )
     frame_s: float = Field(
-        default=0.025, gt=0, le=10, description="How much of the signal each spectrum looks at."
+        default=0.025,
+        gt=0,
+        le=10,
+        description="How much of the signal each spectrum looks at, in seconds.",
     )
     hop_s: float = Field(
         default=0.010, gt=0, le=10, description="Seconds from one spectrum to the next."

@@ -23,11 +23,13 @@ class MachineHealthOptions(Options):
     )
     group: Literal[1, 2] | None = Field(
         default=None,
+        examples=[2],
         description="Part 3: group 1 is above 300 kW (shaft height above 315 mm), group 2 is 15 to "
         "300 kW (160 to 315 mm).",
     )
     mounting: Mounting | None = Field(
         default=None,
+        examples=["rigid"],
         description="Part 3: rigid, when the lowest natural frequency of machine and support is at "
         "least 1.25 times the main excitation; else flexible.",
     )
@@ -55,7 +57,7 @@ class MachineHealthOptions(Options):
     clear_s: float = Field(
         default=30.0,
         ge=0,
-        description="How long a better zone must last before it counts.",
+        description="How long a better zone must last before it counts, in seconds.",
     )
     hysteresis: float = Field(
         default=0.1,
@@ -71,7 +73,7 @@ class MachineHealthOptions(Options):
     warm_up_s: float = Field(
         default=0.0,
         ge=0,
-        description="How long not to judge the machine after it started. It starts when the tacho "
+        description="How many seconds not to judge the machine after it started: when the tacho "
         "reaches min_speed_rpm; without a tacho, when the stream begins.",
     )
     speed_rpm: float | None = Field(

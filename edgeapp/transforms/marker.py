@@ -52,11 +52,15 @@ class MarkerOptions(Options):
         "picture.",
     )
     size_mm: float = Field(
-        gt=0, le=100_000, description="Side of the marker's black square, as it was printed."
+        gt=0,
+        le=100_000,
+        examples=[40],
+        description="Side of the marker's black square, as it was printed.",
     )
     camera: Lens = Field(
+        examples=[{"fov_deg": 60}],
         description="How the camera sees: {fov_deg: 60}, or what a calibration gave: {size: [640, "
-        "480], fx: 615.2, fy: 615.9, cx: 318.4, cy: 241.0, k1: ...}."
+        "480], fx: 615.2, fy: 615.9, cx: 318.4, cy: 241.0, k1: ...}.",
     )
     max_error_px: float = Field(
         2.0,

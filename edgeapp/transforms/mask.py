@@ -10,6 +10,7 @@ class MaskOptions(Options):
 
     regions: dict[str, PolygonOption] = Field(
         min_length=1,
+        examples=[{"window": [[0.1, 0], [0.4, 0], [0.4, 0.3]]}],
         description="What is blacked out, each under a name: the corners [x, y] in order, as "
         "fractions of the camera's picture. {window: [[0.1, 0], [0.4, 0], [0.4, 0.3]]} is a "
         "triangle at its top.",

@@ -43,7 +43,9 @@ class MotionOptions(Options):
         "fence: the corners [x, y] of a polygon in order, as fractions of the camera's picture.",
     )
     hold_s: float = Field(
-        0.5, ge=0, description="Keep passing for so long after the last motion, in stream time."
+        0.5,
+        ge=0,
+        description="Keep passing for so many seconds after the last motion, in stream time.",
     )
     idle_s: float = Field(
         2.0,
@@ -52,12 +54,14 @@ class MotionOptions(Options):
         "still, or is too faint, is not missed for ever.",
     )
     warm_up_s: float = Field(
-        3.0, ge=0, description="Pass everything for so long at first, while the scene is learned."
+        3.0,
+        ge=0,
+        description="Pass everything for so many seconds at first, while the scene is learned.",
     )
     learn_s: float = Field(
         30.0,
         gt=0,
-        description="About how long something new stands still until it belongs to the scene.",
+        description="About how many seconds something new stands still until it belongs to the scene.",
     )
     where: Literal["whole", "region"] = Field(
         "whole",

@@ -16,7 +16,9 @@ class PoseErrorOptions(Options):
 
     x_mm: float = Field(0.0, description="How far to the right of the camera it should be.")
     y_mm: float = Field(0.0, description="How far below the camera it should be.")
-    z_mm: float = Field(gt=0, description="How far away from the camera it should be.")
+    z_mm: float = Field(
+        gt=0, examples=[300], description="How far away from the camera it should be."
+    )
     rx_deg: float = Field(
         0.0,
         ge=-180,

@@ -28,7 +28,9 @@ _FLAT = 0.9
 class ResampleOptions(Options):
     """The rate that is wanted."""
 
-    rate_hz: float = Field(gt=0, le=1_000_000, description="Samples per second that come out.")
+    rate_hz: float = Field(
+        gt=0, le=1_000_000, examples=[16000], description="Samples per second that come out."
+    )
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

@@ -12,7 +12,7 @@ from edgeapp.core.opencv import cv2
 class ResizeOptions(Options):
     """How large the picture becomes."""
 
-    size: tuple[int, int] = Field(description="Width and height in pixels.")
+    size: tuple[int, int] = Field(examples=[[640, 360]], description="Width and height in pixels.")
     fit: Literal["stretch", "inside"] = Field(
         "stretch",
         description="stretch: exactly this size; inside: the largest that fits, undistorted.",

@@ -29,7 +29,10 @@ class WindowOptions(Options):
     """How long a window is and how far apart windows start."""
 
     length_s: float | None = Field(
-        default=None, gt=0, description="Length of a window in seconds; or give length_samples."
+        default=None,
+        gt=0,
+        examples=[1.0],
+        description="Length of a window in seconds; or give length_samples.",
     )
     length_samples: int | None = Field(
         default=None,

@@ -32,6 +32,7 @@ class ZonesOptions(Options):
     zones: dict[str, PolygonOption] = Field(
         min_length=1,
         max_length=64,
+        examples=[{"door": [[0.1, 0.5], [0.4, 0.5], [0.4, 1], [0.1, 1]]}],
         description="Polygons by name: {door: [[0.1, 0.5], [0.4, 0.5], [0.4, 1], [0.1, 1]]}, "
         "corners in order, in fractions of the picture from its top left.",
     )

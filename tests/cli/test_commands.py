@@ -201,7 +201,7 @@ def test_plugins_info_shows_options_with_defaults_and_an_example(capsys: Capture
     assert "gives  Detections" in shown
     assert "min_score: a number from 0.001 to 1; default 0.4" in shown
     assert "  my_detector:\n    model: detector\n    variants:" in shown
-    assert max(map(len, shown.splitlines())) <= 110
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def all_plugins() -> list[str]:
@@ -217,6 +217,15 @@ def test_every_option_of_every_plugin_is_described(name: str, capsys: Capture) -
     for option in facts["options"]:
         assert option["description"].endswith("."), option["name"]
         assert option["wants"] != "see its description", option["name"]
+    if facts["from"] == "edgeapp":
+        assert "..." not in facts["example"], "every option that is required has an example"
+
+
+def test_plugins_info_lists_the_keys_that_such_a_stage_can_have(capsys: Capture) -> None:
+    shown = out_of(capsys, "plugins", "info", "camera")
+    assert "Keys of every source: when_full, depth, lane, hang_s" in shown
+    assert "size: a list of 2 values: each a whole number; optional" in shown
+    assert "  my_camera:\n    source: camera\n    device: /dev/video0" in shown
 
 
 def test_an_unknown_plugin_is_answered_with_the_near_one(capsys: Capture) -> None:

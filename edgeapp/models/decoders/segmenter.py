@@ -23,6 +23,7 @@ class SegmenterOptions(PictureOptions):
     labels: LabelNames = Field(
         min_length=2,
         max_length=_MOST_CLASSES,
+        examples=["labels.txt"],
         description="The names of the classes in the model's order, the background first: a list, "
         "a text file with one on each line, or voc for the 21 classes of PASCAL VOC. A model that "
         "answers with one number for each pixel has two: the background and what it looks for.",

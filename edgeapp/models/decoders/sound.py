@@ -28,6 +28,7 @@ class SoundOptions(Options):
 
     labels: LabelNames = Field(
         min_length=1,
+        examples=["labels.txt"],
         description="The names of the classes in the model's order: a list, or a text file with "
         "one on each line.",
     )
