@@ -131,5 +131,6 @@ def name_of(payload: Any) -> str:
         for one in alternatives(payload)
         for bound in _bounds(one)
     ]
-    *others, last = dict.fromkeys(names)
+    # Sorted: `typing` keeps one object for all unions of the same types, whatever their order.
+    *others, last = sorted(set(names))
     return f"{', '.join(others)} or {last}" if others else last

@@ -18,7 +18,7 @@ Mistakes = Callable[..., list[str]]
         (
             ["s: {source: sensor}", "x: {output: mqtt}"],
             (
-                "2: output 'mqtt' reads Detections, Event, Score, Features, Labels, Mask or Pose, "
+                "2: output 'mqtt' reads Detections, Event, Features, Labels, Mask, Pose or Score, "
                 "but 's' gives Signal = put 'transform: features' between, or read another stage with 'from'"
             ),
         ),
@@ -32,7 +32,7 @@ Mistakes = Callable[..., list[str]]
         (
             ["s: {source: cam}", "p: {transform: pass}", "x: {output: tell}"],
             (
-                "3: output 'tell' reads Score or Detections, but 'p' gives Image"
+                "3: output 'tell' reads Detections or Score, but 'p' gives Image"
                 " = put 'model: detector' between, or read another stage with 'from'"
             ),
         ),
