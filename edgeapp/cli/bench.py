@@ -44,7 +44,8 @@ def bench(
     from edgeapp.cli.run import one_thread_each
 
     one_thread_each()
-    from edgeapp.cli.measure import costs_of, measure, rungs_of, without_effects
+    from edgeapp.cli.costs import costs_of
+    from edgeapp.cli.measure import measurable, measure, rungs_of
     from edgeapp.config.device import read_device
     from edgeapp.plan.load import load
     from edgeapp.service.logs import set_up
@@ -52,7 +53,7 @@ def bench(
 
     config = read_device(device)
     [whole] = load(chosen, sets=sets, device=config)
-    plan, left_out = without_effects(whole)
+    plan, left_out = measurable(whole)
     log = set_up("warning")
     results = [
         measure(plan, rung, log, limit_s=limit_s, frames=frames) for rung in range(rungs_of(plan))

@@ -4,23 +4,17 @@ Stream time drives the clock, so that a source that keeps a pace of its own does
 camera still does: then look at the CPU time, not at the packets a second.
 """
 
-import json
 import resource
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-import msgspec
-
 from edgeapp.cli import exits
+from edgeapp.cli.model_memory import memory_mb
 from edgeapp.core.clock import FakeClock
 from edgeapp.core.context import Log
 from edgeapp.core.link import AnyPacket
@@ -31,15 +25,13 @@ from edgeapp.runtime.kit import Kit, Life
 from edgeapp.runtime.lane import Lane
 from edgeapp.runtime.pipeline import Pipeline
 from edgeapp.runtime.slot import Slot
-from edgeapp.service.replay import sha256_of
-from edgeapp.watchdog.costs import VERSION, Costs, RungCosts, StageCosts, this_device
+from edgeapp.runtime.stepped import opened
 
 _WARM_UP = 3
 """Packets at the start that are not counted: they load, allocate and fill caches."""
 _SILENCE_S = 5.0
 """A source that gives nothing for so long is given up."""
 _PAUSE_S = 0.01
-_LOAD_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,64 +65,19 @@ class Measured:
     stages: tuple[StageCost, ...]
 
 
-def without_effects(plan: Plan) -> tuple[Plan, tuple[str, ...]]:
+def measurable(plan: Plan) -> tuple[Plan, tuple[str, ...]]:
     """The plan without what acts on the device or writes files, and the ids of those stages."""
-    gone = {
+    gone = tuple(
         stage.id
         for stage in plan.stages.values()
         if stage.plugin.kind == "action" or hasattr(stage.plugin.factory, "deliver")
-    }
-    stages = {
-        stage.id: replace(stage, consumers=tuple(c for c in stage.consumers if c not in gone))
-        for stage in plan.stages.values()
-        if stage.id not in gone
-    }
-    return replace(plan, stages=stages), tuple(id_ for id_ in plan.stages if id_ in gone)
+    )
+    return plan.without(gone), gone
 
 
 def rungs_of(plan: Plan) -> int:
     """How many measurements show every variant."""
     return max((len(stage.variants) for stage in plan.stages.values()), default=0) or 1
-
-
-_LOAD = """
-import resource
-import sys
-from pathlib import Path
-from edgeapp.core.clock import MonotonicClock
-from edgeapp.models.session import Pool
-
-def resident_bytes():
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-
-file = Path(sys.argv[1])
-with Pool(MonotonicClock()).lease(file) as first:
-    first.warm_up()
-    before = resident_bytes()
-    with Pool(MonotonicClock()).lease(file) as second:
-        second.warm_up()
-        print(resident_bytes() - before)
-"""
-
-
-def memory_mb(file: Path) -> float | None:
-    """What loading a model and running it once adds to the resident memory, in MB.
-
-    In a process of its own, since what this one let go of is not given back to the system; and in
-    addition to another model, for the first one brings what onnxruntime takes only once (10 to 25
-    MB). None where that process fails.
-    """
-    try:
-        said = subprocess.run(  # noqa: S603 - our own interpreter and text
-            [sys.executable, "-c", _LOAD, str(file)],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=_LOAD_TIMEOUT_S,
-        ).stdout
-        return max(0.0, int(said) / 1e6)
-    except (subprocess.SubprocessError, OSError, ValueError):
-        return None
 
 
 def measure(
@@ -181,14 +128,18 @@ class _Bench:
         self._tallies = {stage_id: _Tally() for stage_id in plan.stages}
 
     def run(self, rung: int) -> Measured:
-        frames, wall_s, cpu_s = 0, 0.0, 0.0
         life = Life(self._pipeline.budget)
         lanes = self._pipeline.lanes(life, cuts=False)
         for slot in lanes.slots():
             probe: Any = slot
             probe.handle = _timed(slot, self._tallies[slot.id])
+        with opened(lanes.of_source.values(), life):
+            return self._run(rung, life, lanes.of_source)
+
+    def _run(self, rung: int, life: Life, lanes: Mapping[str, Lane]) -> Measured:
+        frames, wall_s, cpu_s = 0, 0.0, 0.0
         for source in self._plan.sources:
-            lane = lanes.of_source[source.id]
+            lane = lanes[source.id]
             taker = _Taker(
                 lane, life, self._clock, self._forget, limit_s=self._limit_s, most=self._frames
             )
@@ -207,16 +158,11 @@ class _Bench:
         return Measured(rung, frames, wall_s, cpu_s, peak_kb / 1024, stages)
 
     def _run_source(self, source: StagePlan, life: Life, taker: "_Taker") -> None:
-        lane = taker.lane
         inlet = self._pipeline.inlet(source, life, taker)
-        lane.open(life.stopping)
-        try:
-            self._clock.begin(lambda: taker.frames)
-            taker.begin()
-            inlet.run()
-            taker.end()
-        finally:
-            lane.close()
+        self._clock.begin(lambda: taker.frames)
+        taker.begin()
+        inlet.run()
+        taker.end()
 
     def _forget(self, lane: Lane) -> None:
         """Warm now: count from here on."""
@@ -349,57 +295,3 @@ class _Nowhere:
     def seal(self, message: Message) -> bytes:
         """The body as it is."""
         return message.body
-
-
-def costs_of(plan: Plan, results: Sequence[Measured]) -> Costs:
-    """The measurements of every rung, as a governor reads them.
-
-    Raises:
-        OSError: a model file is gone.
-    """
-    stages = []
-    for position, stage in enumerate(plan.stages.values()):
-        rungs = len(stage.variants) or 1
-        measured = [result.stages[position] for result in results[:rungs]]
-        stages.append(StageCosts(stage.id, stage.plugin.name, tuple(map(_rung, measured))))
-        if stage.variants:
-            stages[-1] = _with_models(stages[-1], stage)
-    when = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return Costs(VERSION, plan.name, when, this_device(), tuple(stages))
-
-
-def _rung(cost: StageCost) -> RungCosts:
-    return RungCosts(
-        packets=cost.packets,
-        cpu_s=_seconds(cost.cpu_ms),
-        wall_p50_s=_seconds(cost.p50_ms),
-        wall_p99_s=_seconds(cost.p99_ms),
-        variant=cost.variant,
-        memory_mb=cost.memory_mb,
-    )
-
-
-def _with_models(costs: StageCosts, stage: StagePlan) -> StageCosts:
-    rungs = [
-        msgspec.structs.replace(
-            rung, sha256=sha256_of(variant.file), accuracy=_accuracy(variant.file)
-        )
-        for rung, variant in zip(costs.rungs, stage.variants, strict=True)
-    ]
-    return StageCosts(costs.id, costs.plugin, tuple(rungs))
-
-
-def _accuracy(model: Path) -> float | None:
-    """The mean AP50-95 over the conditions that the accuracy.json beside a model lists."""
-    try:
-        text = (model.parent / "accuracy.json").read_text(encoding="utf-8")
-        conditions = json.loads(text)["models"][model.name].values()
-        values = [float(condition["ap50_95"]) for condition in conditions]
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return None
-    mean = fmean(values) if values else None
-    return mean if mean is not None and 0 <= mean <= 1 else None
-
-
-def _seconds(ms: float | None) -> float | None:
-    return None if ms is None else ms / 1000

@@ -1,7 +1,7 @@
 """The plan: a checked pipeline, before anything opens. Built by `edgeapp.plan.load`."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -81,3 +81,14 @@ class Plan:
     def sources(self) -> tuple[StagePlan, ...]:
         """The stages that packets come from."""
         return tuple(s for s in self.stages.values() if not s.reads)
+
+    def without(self, gone: Collection[str]) -> "Plan":
+        """The same without some stages that nobody reads."""
+        stages = {
+            stage.id: replace(
+                stage, consumers=tuple(one for one in stage.consumers if one not in gone)
+            )
+            for stage in self.stages.values()
+            if stage.id not in gone
+        }
+        return replace(self, stages=stages)

@@ -24,7 +24,7 @@ def run_stepped(pipeline: Pipeline) -> Outcome:
     clock = _clock_of(pipeline)
     life = Life(pipeline.budget)
     lanes = pipeline.lanes(life, cuts=False).of_source
-    with _open(lanes.values(), life):
+    with opened(lanes.values(), life):
         for source in pipeline.plan.sources:
             lane = lanes[source.id]
             inlet = pipeline.inlet(source, life, _Step(lane, clock))
@@ -48,7 +48,7 @@ def step_through(pipeline: Pipeline, packets: Iterable[AnyPacket]) -> Outcome:
     life = Life(pipeline.budget)
     lanes = pipeline.lanes(life, cuts=False).of_source
     steps = {source: _Step(lane, clock) for source, lane in lanes.items()}
-    with _open(lanes.values(), life):
+    with opened(lanes.values(), life):
         for packet in packets:
             if life.stopping.is_set():
                 break
@@ -63,7 +63,7 @@ def step_through(pipeline: Pipeline, packets: Iterable[AnyPacket]) -> Outcome:
 
 
 @contextmanager
-def _open(lanes: Collection[Lane], life: Life) -> Iterator[None]:
+def opened(lanes: Collection[Lane], life: Life) -> Iterator[None]:
     """All lanes at once: a sink that reads two sources sits in the lane of the first."""
     try:
         for lane in lanes:

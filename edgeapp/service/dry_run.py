@@ -40,15 +40,9 @@ def without_effects(plan: Plan) -> tuple[Plan, tuple[str, ...]]:
 
     Returns the ids of the actions, too.
     """
-    gone = {stage.id for stage in plan.stages.values() if stage.plugin.kind == "action"}
-    stages = {
-        stage.id: replace(
-            _quiet(stage), consumers=tuple(one for one in stage.consumers if one not in gone)
-        )
-        for stage in plan.stages.values()
-        if stage.id not in gone
-    }
-    return replace(plan, stages=stages), tuple(id_ for id_ in plan.stages if id_ in gone)
+    gone = tuple(stage.id for stage in plan.stages.values() if stage.plugin.kind == "action")
+    left = plan.without(gone)
+    return replace(left, stages={s.id: _quiet(s) for s in left.stages.values()}), gone
 
 
 @contextmanager
