@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Generator, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ def ask(
         try:
             with short(path) as name:
                 connection.connect(name)
-            connection.sendall(json.dumps({"verb": verb, **arguments}).encode() + b"\n")
+            with suppress(BrokenPipeError, ConnectionResetError):  # it says why, and hangs up
+                connection.sendall(json.dumps({"verb": verb, **arguments}).encode() + b"\n")
         except PermissionError:
             raise Unavailable(f"'{path}' belongs to another user: ask as that user") from None
         except OSError:

@@ -24,6 +24,7 @@ _LONGEST_WINDOW_S = 10.0
 _LOOK_S = 0.02
 _ACK_S = 10.0
 _SHORTEST_PERIOD_S = 0.01
+_GREATEST_DIVISOR = 1_000
 _LONGEST_PIN_S = 365 * 86_400.0
 
 
@@ -135,8 +136,8 @@ class Verbs:
         if for_s is not None:
             for_s = min(_number(request, "for_s", 0.0), _LONGEST_PIN_S)
         divisor = request.get("divisor", 1)
-        if type(divisor) is not int:
-            raise RefusedError("a divisor is a whole number")
+        if type(divisor) is not int or divisor > _GREATEST_DIVISOR:
+            raise RefusedError(f"a divisor is a whole number from 1 to {_GREATEST_DIVISOR}")
         try:
             dial.pin(Setting(rung, divisor), for_s=for_s)
         except ValueError as error:
@@ -210,10 +211,10 @@ class Verbs:
             return next(iter(by_name.values()))
         if name is None:
             raise RefusedError(f"say which pipeline: {', '.join(by_name)}")
-        if name not in by_name:
+        if not isinstance(name, str) or name not in by_name:
             remedy = did_you_mean(str(name), by_name, heading="Pipelines")
             raise RefusedError(f"there is no pipeline '{str(name)[:80]}'; {remedy}")
-        return by_name[str(name)]
+        return by_name[name]
 
     def _stage(self, request: Request) -> tuple[Pipeline, StagePlan]:
         """The stage that is meant by `stage`, or by `pipeline/stage`."""
@@ -260,8 +261,9 @@ def _rung(stage: StagePlan, wanted: str) -> int:
     names = [variant.name for variant in stage.variants]
     if wanted in names:
         return names.index(wanted)
-    if wanted.isdecimal() and int(wanted) < len(names):
-        return int(wanted)
+    numbers = [str(rung) for rung in range(len(names))]
+    if wanted in numbers:
+        return numbers.index(wanted)
     remedy = did_you_mean(wanted, names, heading="Variants")
     raise RefusedError(f"'{stage.id}' has no variant '{wanted[:80]}'; {remedy}")
 

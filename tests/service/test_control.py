@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,16 @@ from edgeapp.core.dial import Setting
 from edgeapp.errors import Unavailable
 from edgeapp.plan.graph import Plan
 from edgeapp.runtime.app import App
-from edgeapp.service.control import SOCKET, Frame, RefusedError, Request, control_socket
+from edgeapp.service.control import (
+    MOST_CLIENTS,
+    SOCKET,
+    Frame,
+    RefusedError,
+    Request,
+    control_socket,
+)
 from edgeapp.service.control_client import ask
-from edgeapp.service.verbs import Verbs
+from edgeapp.service.verbs import Verbs, _rung
 from edgeapp.testing import Script, Scripted
 from edgeapp.testing.stage import LogBook
 from tests.runtime.parts import NoOptions, Tap, numbers
@@ -179,6 +187,8 @@ def test_what_is_meant_wrongly_is_answered_with_a_sentence(tmp_path: Path) -> No
             ("pin", {"stage": "camera", "variant": "x"}, "'camera' is no model stage"),
             ("ack", {"stage": "camera"}, "'camera' raises no alarms"),
             ("pause", {"pipeline": "nix"}, "there is no pipeline 'nix'"),
+            ("pause", {"pipeline": {"a": 1}}, "there is no pipeline"),
+            ("resume", {"pipeline": ["test"]}, "there is no pipeline"),
         ):
             with pytest.raises(RefusedError, match=sentence):
                 await asked(tmp_path, verb, **arguments)
@@ -242,6 +252,24 @@ def test_an_alarm_is_acknowledged_on_the_thread_of_its_stage(tmp_path: Path) -> 
         assert [packet.value.phase for packet in seen] == ["new", "end"]
 
     while_running(tmp_path, chain(FLOW, ("alarm", Alarm, {}), ("tap", Tap, {"into": seen})), script)
+
+
+def test_one_client_too_many_is_told_so(tmp_path: Path) -> None:
+    """And not that nothing runs."""
+
+    async def script(_app: App, _verbs: Verbs) -> None:
+        clients = [socket.socket(socket.AF_UNIX) for _ in range(MOST_CLIENTS)]
+        try:
+            for client in clients:
+                client.connect(str(tmp_path / SOCKET))
+                await asyncio.sleep(0.01)
+            with pytest.raises(RefusedError, match="too many are connected"):
+                await asked(tmp_path, "status", window_s=0)
+        finally:
+            for client in clients:
+                client.close()
+
+    while_running(tmp_path, chain(FLOW, ("tap", Tap, {"into": []})), script)
 
 
 def test_clients_that_hang_up_leave_nothing_behind(tmp_path: Path) -> None:
@@ -404,3 +432,14 @@ def test_a_client_that_breaks_off_leaves_no_error_behind(tmp_path: Path) -> None
     asyncio.run(main())
     gc.collect()
     assert told == []
+
+
+@pytest.mark.parametrize(
+    "wanted", ["9" * 5_000, "\u0663", "\u00b2", "-1", "1.0", "", "{}"], ids=lambda text: text[:8]
+)
+def test_a_variant_that_cannot_be_meant_is_refused(wanted: str) -> None:
+    variants = [SimpleNamespace(name="best"), SimpleNamespace(name="light")]
+    stage = SimpleNamespace(id="detect", variants=variants)
+    with pytest.raises(RefusedError, match="has no variant"):
+        _rung(stage, wanted)  # type: ignore[arg-type]  # as much of a stage as it takes
+    assert _rung(stage, "1") == _rung(stage, "light") == 1  # type: ignore[arg-type]  # as above
