@@ -11,7 +11,13 @@ from edgeapp.cli.outcome import COMMANDS
 from edgeapp.config.device import read_device
 from edgeapp.plan.load import load
 
-FILES_OF_THE_READER = {"yolox_nano.onnx": "", "person_192.onnx": "", "pump.csv": "x\n0.1\n0.2\n"}
+FILES_OF_THE_READER = {
+    "yolox_nano.onnx": "",
+    "person_192.onnx": "",
+    "pump.csv": "x\n0.1\n0.2\n",
+    "sounds.onnx": "",
+    "sounds_labels.txt": "smoke_alarm\nsiren\n",
+}
 
 
 def blocks(readme: Path, language: str) -> list[str]:
@@ -35,11 +41,11 @@ def folder(tmp_path: Path) -> Path:
 
 def test_pipelines_have_no_mistake(readme: Path, folder: Path) -> None:
     examples = [text for text in blocks(readme, "yaml") if "stages:" in text]
-    assert len(examples) == 2
+    assert len(examples) == 3, "a camera, vibration, sound"
     for number, text in enumerate(examples):
         (folder / f"{number}.yaml").write_text(text)
     files = sorted(folder.glob("*.yaml"))
-    assert len(load(files, device=read_device(), open_models=False)) == 2
+    assert len(load(files, device=read_device(), open_models=False)) == 3
 
 
 def test_device_file_has_no_mistake(readme: Path, folder: Path) -> None:
