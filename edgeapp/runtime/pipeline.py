@@ -6,7 +6,7 @@ starts threads and waits for them; packets never pass through it. `supervise` ca
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, NoReturn
 
@@ -35,6 +35,8 @@ from edgeapp.runtime.slots import slot_class
 
 _LAST_CALL_S = 1.0
 """How long threads have, once what they still get is dropped."""
+_SEEDS = 1 << 32
+"""Between the seeds of two runs; no seed that is drawn is as great."""
 _LOOK_S = 1.0
 """How often a running pipeline is searched for calls that do not come back."""
 
@@ -77,6 +79,8 @@ class Pipeline:
         the one after a live source stands for all of its readers: (source, "")."""
         self.retired: dict[tuple[str, str], int] = {}
         """What the links of the runs before dropped."""
+        self._run_kit = kit
+        """As `kit`, with a seed for this run: else each would give its events the same names."""
         self._left: list[Runner] = []  # threads of a run before that did not come back
         self._resumed = asyncio.Event()
         self._resumed.set()
@@ -129,6 +133,7 @@ class Pipeline:
             paused = pausing.is_set()
             life.stopping.set()  # sources end first; each lane's end closes the links behind it
             stuck = await self._drained(runners, life)
+            self._run_kit = _reseeded(self._run_kit)
         for crash in [runner.crash for runner in runners if runner.crash is not None]:
             self.log.error("a thread crashed", exc_info=(type(crash), crash, crash.__traceback__))
         if life.failure is not None:
@@ -179,7 +184,7 @@ class Pipeline:
         inlet = Inlet(
             source,
             self.plan.name,
-            self.kit,
+            self._run_kit,
             life,
             self.meters[source.id],
             first_epoch=self.epochs[source.id],
@@ -205,7 +210,7 @@ class Pipeline:
         return Runner(f"{self.plan.name}/{inlet.id}/source", slots, life, open_, work)
 
     def _slot(self, stage: StagePlan, life: Life) -> Slot:
-        name, kit, meters = self.plan.name, self.kit, self.meters[stage.id]
+        name, kit, meters = self.plan.name, self._run_kit, self.meters[stage.id]
         kind = stage.plugin.kind
         if kind == "model":
             return ModelSlot(
@@ -293,3 +298,7 @@ class Pipeline:
         for between, link in self.links.items():
             self.retired[between] = self.retired.get(between, 0) + link.statistics().dropped
         self.links = {}
+
+
+def _reseeded(kit: Kit) -> Kit:
+    return kit if kit.seed is None else replace(kit, seed=kit.seed + _SEEDS)

@@ -14,6 +14,7 @@ from edgeapp.runtime.supervise import supervise
 from edgeapp.testing import Pause, Script, Scripted
 from tests.runtime.parts import RaiseEvery, Slow, Tap, numbers
 from tests.runtime.rig import Rig, all_threads_end, chain
+from tests.runtime.test_events import Fragile
 
 
 async def until(met: Callable[[], Any]) -> None:
@@ -123,3 +124,22 @@ def test_a_pause_does_not_bring_back_what_has_finished(rig: Rig, *, resumed: boo
         assert pipeline.meters["source"].emitted == 1
 
     assert supervised(rig, plan, script).ending == "finished"
+
+
+def test_each_run_with_a_seed_has_event_ids_of_its_own(rig: Rig) -> None:
+    """A recording fixes the seed of a pipeline that may fail, or be paused, on the way."""
+    seen: list[Any] = []
+    plan = flow(
+        ("fragile", Fragile, {"breaks_at": 100.0, "gone": False}), ("tap", Tap, {"into": seen})
+    )
+
+    async def script(pipeline: Pipeline, _: asyncio.Event) -> None:
+        await until(lambda: pipeline.meters["source"].emitted == 20)
+        pipeline.pause()
+        pipeline.resume()
+        await until(lambda: pipeline.meters["source"].emitted == 40)
+
+    supervised(rig, plan, script)
+    assert rig.kit.seed is not None
+    assert len({packet.value.event for packet in seen}) == 40
+    assert len(seen) == 80
