@@ -31,6 +31,15 @@ class Wanted:
         """
         if not self._labels:
             return found
+        some: Found = found.select(self.chosen(found))  # type: ignore[assignment]  # Tracks select Tracks
+        return some
+
+    def chosen(self, found: Detections) -> NDArray[np.bool_]:
+        """Which of them have one of the labels that are named.
+
+        Raises:
+            BadPacket: the model upstream does not know one of the labels at all.
+        """
         if found.labels is not self._known:
             unknown = sorted(set(self._labels) - set(found.labels))
             if unknown:
@@ -41,5 +50,4 @@ class Wanted:
                 )
             self._classes = np.flatnonzero(np.isin(found.labels, self._labels)).astype(np.int32)
             self._known = found.labels
-        some: Found = found.select(np.isin(found.classes, self._classes))  # type: ignore[assignment]  # Tracks select Tracks
-        return some
+        return np.isin(found.classes, self._classes)

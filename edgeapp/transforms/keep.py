@@ -1,13 +1,12 @@
 """Keeping the detections that matter."""
 
-from typing import Self, TypeVar, cast
+from typing import Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import field_validator, model_validator
 
 from edgeapp.api import (
-    BadPacket,
     Chooser,
     Context,
     DetectionRule,
@@ -17,10 +16,9 @@ from edgeapp.api import (
     Packet,
     transform,
 )
+from edgeapp.transforms._labels import Found, Wanted, one_or_many
 
 NS = 1_000_000_000
-
-Found = TypeVar("Found", bound=Detections)
 
 
 class KeepOptions(Options):
@@ -59,7 +57,7 @@ class KeepOptions(Options):
     @field_validator("label", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _one_or_many(cls, value: object) -> object:
-        return [value] if isinstance(value, str) else value
+        return one_or_many(value)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -80,8 +78,7 @@ class Keep:
         self._options = options
         self._rule = None if options.when is None else Chooser(options.when, context.log)
         self._steady_ns = round(options.steady_s * NS)
-        self._labels: tuple[str, ...] | None = None
-        self._wanted: NDArray[np.int32] = np.empty(0, np.int32)
+        self._wanted = Wanted(options.label)
         self._run: tuple[str, int] | None = None
         self._since_ns: int | None = None
 
@@ -102,24 +99,10 @@ class Keep:
         options = self._options
         chosen: NDArray[np.bool_] = found.scores >= options.min_score
         if options.label:
-            chosen &= np.isin(found.classes, self._classes(found.labels))
+            chosen &= self._wanted.chosen(found)
         if options.min_area > 0 or options.max_area < 1:
             area = np.prod(found.xyxy[:, 2:] - found.xyxy[:, :2], axis=1)
             chosen &= (area >= options.min_area) & (area <= options.max_area)
         if self._rule is not None:
             chosen &= self._rule(found)
         return chosen
-
-    def _classes(self, labels: tuple[str, ...]) -> NDArray[np.int32]:
-        """The indices of the labels to keep, looked up when the model's labels change."""
-        if labels is not self._labels:
-            unknown = sorted(set(self._options.label) - set(labels))
-            if unknown:
-                raise BadPacket(
-                    f"the model upstream knows no {', '.join(unknown)}; it knows "
-                    f"{', '.join(labels)}",
-                    reason="unknown_label",
-                )
-            self._wanted = np.flatnonzero(np.isin(labels, self._options.label)).astype(np.int32)
-            self._labels = labels
-        return self._wanted
