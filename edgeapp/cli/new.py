@@ -1,6 +1,7 @@
 """`edgeapp new`: a project to begin with, which works as it is."""
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
@@ -87,9 +88,11 @@ def _what_next(folder: Path, template: str) -> list[str]:
     edgeapp = program()
     if os.sep in edgeapp and not Path(edgeapp).is_absolute():  # it is called from elsewhere now
         edgeapp = str(Path(edgeapp).absolute())
+    from edgeapp.document.render import clean
+
     return [
-        f"{folder} is ready; README.md in it says how to go on. Try:",
-        f"  cd {folder}",
+        f"{clean(str(folder))} is ready; README.md in it says how to go on. Try:",
+        f"  cd {clean(shlex.quote(str(folder)))}",
         f"  {edgeapp} check pipeline.yaml{with_device}",
         f"  {edgeapp} test",
         f"  {edgeapp} run pipeline.yaml --device device.yaml --for 30s",

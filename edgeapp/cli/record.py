@@ -88,6 +88,8 @@ def _file(out: Path) -> Path:
     Raises:
         Quit: it cannot be written.
     """
+    if out.name in {"", ".."}:
+        raise exits.Quit(exits.USAGE, f"'{out}' is a folder: name a file with --out")
     file = out if out.suffix else out.with_name(out.name + SUFFIX)
     if file.exists():
         raise exits.Quit(exits.USAGE, f"'{file}' is there already: name another file with --out")

@@ -10,6 +10,7 @@ frame. docs/tools.md tells all of it.
 """
 
 import os
+import stat
 import struct
 import zlib
 from collections.abc import Iterator
@@ -202,8 +203,11 @@ class Recording:
         """None: it was cut off, and what is whole can be read."""
         self.unread_bytes = 0
         """Behind the last whole frame of a recording that was cut off."""
-        with file.open("rb") as handle:
-            self._size = os.fstat(handle.fileno()).st_size
+        with open(file, "rb", opener=_without_waiting) as handle:
+            status = os.fstat(handle.fileno())
+            self._size = status.st_size
+            if not stat.S_ISREG(status.st_mode):
+                raise RecordingError(f"'{file}' is no recording: it is no file")
             if handle.read(len(_MAGIC)) != _MAGIC:
                 raise RecordingError(f"'{file}' is no recording, or one of another version")
             self.header = self._read_header(handle)
@@ -338,3 +342,8 @@ def _packet_of(body: bytes) -> AnyPacket:
         facts.lost + facts.missing,
         facts.trail,
     )
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """A pipe would have us wait for somebody who writes."""
+    return os.open(path, flags | os.O_NONBLOCK)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgeapp.cli import exits, main
+from edgeapp.cli.new import _what_next
 
 Capture = pytest.CaptureFixture[str]
 REPO = Path(__file__).resolve().parents[2]
@@ -105,6 +106,12 @@ def test_an_unknown_template_names_those_that_there_are(capsys: Capture, tmp_pat
     assert main(["new", "robot", str(tmp_path / "app")]) == exits.USAGE
     said = capsys.readouterr().err
     assert all(template in said for template in TEMPLATES)
+
+
+def test_any_name_is_quoted_for_the_shell() -> None:
+    said = "\n".join(_what_next(Path("a b\x1b[2J"), "camera"))
+    assert "cd 'a b" in said
+    assert "\x1b" not in said
 
 
 def test_where_nothing_can_be_written(capsys: Capture, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import signal
 import sys
 import time
@@ -152,6 +153,19 @@ class _Closed(io.StringIO):
     def write(self, _text: str) -> int:
         self.tries += 1
         raise BrokenPipeError
+
+
+@pytest.mark.parametrize("out", [".", "..", "/"])
+def test_a_recording_cannot_be_a_folder(capsys: Capture, pump: Path, out: str) -> None:
+    assert main(["record", str(pump), "--out", out]) == exits.USAGE
+    assert f"'{out}' is a folder" in capsys.readouterr().err
+
+
+def test_a_pipe_is_not_waited_for(capsys: Capture, tmp_path: Path) -> None:
+    """Nobody writes to it."""
+    os.mkfifo(tmp_path / "pipe")
+    assert main(["replay", str(tmp_path / "pipe")]) == exits.BAD_DATA
+    assert "it is no file" in capsys.readouterr().err
 
 
 def test_a_recording_ends_at_its_greatest_size_and_so_does_the_run(
