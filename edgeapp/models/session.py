@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from edgeapp.core.clock import Clock, ns
 from edgeapp.core.stage import Tensors, TensorSpec, TensorSpecs
 from edgeapp.errors import Complaint, ConfigError
+from edgeapp.models.refusals import first_line, problem_of
 
 # Before the import: wheels from 1.29 on contact a server and write into the home directory.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -32,14 +33,6 @@ LINGER_S = 30.0
 
 _FATAL_ONLY = 4  # onnxruntime writes anything less severe to stderr by itself
 _BATCH_AXIS = 0
-_LONGEST = 160  # characters of onnxruntime's own words in a sentence
-_NOISE = (
-    r"^\[ONNXRuntimeError\] : \d+ : \w+ : ",
-    r"^Load model from .*? failed:",
-    r"/onnxruntime_src/\S* ?",
-    r"\b\w+\.cc:\d+ ",
-)
-
 _DTYPES = {
     "tensor(float)": "float32",
     "tensor(double)": "float64",
@@ -131,7 +124,7 @@ class Session:
             return self.run()
         except Exception as error:  # noqa: BLE001 - onnxruntime's errors have no common base
             if self._binding is None:
-                problem = f"'{self._file.name}' does not run: {_first_line(error)}"
+                problem = f"'{self._file.name}' does not run: {first_line(error)}"
                 raise ValueError(problem) from None
         self._binding = None  # some models declare an output shape that is not the real one
         return self.warm_up()
@@ -230,57 +223,7 @@ def _load(file: Path, level: Any) -> Any:
             str(file.resolve()), settings, providers=["CPUExecutionProvider"], enable_fallback=0
         )
     except Exception as error:  # noqa: BLE001 - onnxruntime's errors have no common base
-        raise ValueError(f"'{file.name}' {_problem(error)}") from None
-
-
-_PROBLEMS = (
-    (
-        r"INVALID_PROTOBUF|No graph was found",
-        "is not an ONNX model, or only a part of one; copy or export it again",
-    ),
-    (
-        r"No Op registered for (\S+)|Fatal error: (\S+?)\(-?\d+\) is not a registered",
-        "uses the operator '{name}', which onnxruntime {version} does not have",
-    ),
-    (
-        r"Could not find an implementation for (\w+)",
-        "uses the operator '{name}' in a way that onnxruntime {version} does not offer",
-    ),
-    (
-        r"ValidateOpsetForDomain|Unsupported model IR version",
-        "was made for a newer ONNX than onnxruntime {version} knows; export it for an older one",
-    ),
-    (
-        r"External data path does not exist",
-        "keeps its weights in another file, which is not beside it",
-    ),
-    (
-        r"External data path validation failed",
-        "wants weights from outside its folder, which is refused; export it as one file",
-    ),
-)
-"""Pattern in onnxruntime's message → what to say, in words that follow the file's name."""
-
-
-def _problem(error: Exception) -> str:
-    for pattern, sentence in _PROBLEMS:
-        if match := re.search(pattern, str(error)):
-            names = [name for name in match.groups() if name]
-            name = _printable(" ".join(names))
-            return sentence.format(name=name, version=onnxruntime.__version__)
-    return f"cannot be loaded: {_first_line(error)}"
-
-
-def _first_line(error: Exception) -> str:
-    """The first line of onnxruntime's message, without codes, paths and source positions."""
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    for noise in _NOISE:
-        line = re.sub(noise, "", line)
-    return _printable(line if len(line) <= _LONGEST else f"{line[:_LONGEST]}...")
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+        raise ValueError(f"'{file.name}' {problem_of(error, onnxruntime.__version__)}") from None
 
 
 def _shape(dimensions: list[int | str | None]) -> tuple[int | None, ...]:
