@@ -52,7 +52,10 @@ def flac_recording(path: Path) -> Recording:
         raise ValueError(
             f"'{path.name}' needs soundfile, which is not installed: pip install 'edgeapp[audio]'"
         )
-    import soundfile
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:  # libsndfile is missing, or of another machine
+        raise ValueError(f"'{path.name}' needs soundfile, which cannot be used: {error}") from None
 
     try:
         with soundfile.SoundFile(path) as file:

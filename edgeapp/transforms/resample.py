@@ -17,6 +17,7 @@ from edgeapp.api import (
     Packet,
     Sampling,
     Signal,
+    Unavailable,
     samples_ns,
     transform,
 )
@@ -97,7 +98,10 @@ class _Stream:
     """One unbroken stretch of signal."""
 
     def __init__(self, like: Signal, rate_hz: float) -> None:
-        import soxr
+        try:
+            import soxr
+        except ImportError as error:
+            raise Unavailable(f"soxr cannot be used: {error}") from None
 
         self.channels = len(like.channels)
         self._like = like

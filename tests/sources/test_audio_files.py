@@ -1,5 +1,6 @@
 """Recordings as a microphone: WAV by our own reader, FLAC through libsndfile."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -204,3 +205,17 @@ def test_a_file_that_vanishes_is_waited_for(tmp_path: Path) -> None:
     ran = run_source(Audio, options)
     assert not ran.packets
     assert ran.log.said("warning") == ["source unavailable, retrying"]
+
+
+def test_a_library_that_cannot_be_loaded_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where libsndfile is missing."""
+    write(tmp_path, "half.flac")
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "soundfile.py").write_text("raise OSError('sndfile library not found')")
+    monkeypatch.syspath_prepend(broken)
+    monkeypatch.delitem(sys.modules, "soundfile")
+    said = refused(tmp_path, device="half.flac")
+    assert "soundfile, which cannot be used: sndfile library not found" in said

@@ -1,5 +1,6 @@
 """One capture at another rate, and several views of it."""
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from edgeapp.api import Packet, Signal, samples_ns
+from edgeapp.api import Packet, Signal, Unavailable, samples_ns
 from edgeapp.sources.audio import Audio
 from edgeapp.testing import run_source, run_stage
+from edgeapp.testing.stage import context
 from edgeapp.transforms.resample import Resample, ResampleOptions
 from edgeapp.transforms.window import Window
 
@@ -194,3 +196,11 @@ def test_views_of_one_capture_hold_every_sample_once_in_its_own_time(tmp_path: P
             np.testing.assert_allclose(
                 packet.value.samples[0][middle], expected[middle], rtol=0, atol=1e-3
             )
+
+
+def test_a_library_that_cannot_be_loaded_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    signal = Signal(np.zeros((1, 100), np.float32), 16_000.0, ("mono",), ("1",))
+    stage = Resample(ResampleOptions(rate_hz=8_000), context("resample"))
+    monkeypatch.setitem(sys.modules, "soxr", None)
+    with pytest.raises(Unavailable, match="soxr cannot be used"):
+        stage.process(Packet(signal, "mic", 0, 0, 0, 0, 0, 0, 0, ()))
