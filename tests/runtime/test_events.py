@@ -1,7 +1,7 @@
 """Whatever a stage opens is ended, whoever faults, fills up or stops."""
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -21,9 +21,14 @@ from edgeapp.api import (
     transform,
 )
 from edgeapp.core.link import Inbox, LinkSettings
+from edgeapp.core.meters import StageMeters
+from edgeapp.plan.graph import StagePlan
+from edgeapp.plan.registry import register
+from edgeapp.runtime.event_slot import EventSlot
+from edgeapp.runtime.kit import FaultBudget, Life
 from edgeapp.testing import Script, Scripted
 from edgeapp.testing.stage import run_stage
-from tests.runtime.parts import Collect, Slow, Tap, numbers
+from tests.runtime.parts import Collect, NoOptions, Slow, Tap, numbers
 from tests.runtime.rig import Rig, chain
 
 
@@ -209,3 +214,35 @@ def test_a_full_link_lets_ends_go_last_and_stays_bounded(when_full: Any) -> None
     taken = link.take_locked(100)
     assert [packet.value.phase for packet in taken[2:]] == ["end"] * 6
     assert sum(packet.lost for packet in taken) <= statistics.dropped
+
+
+def test_acknowledgements_that_nobody_hears_stay_bounded(rig: Rig) -> None:
+    """A stage that is away is told of the newest ones, once it is back."""
+    told: list[int] = []
+
+    def tell(number: int) -> Callable[[str], None]:
+        return lambda _sentence: told.append(number)
+
+    plugin = register(Deaf)
+    plan = StagePlan("deaf", plugin, plugin.options(), reads=("s",), consumers=())
+    slot = EventSlot(plan, "test", rig.kit, Life(FaultBudget(rig.clock)), StageMeters())
+    for number in range(1000):
+        assert slot.acknowledge(tell(number))
+    slot.open()
+    slot.handle(sent(1))
+    slot.close()
+    assert told == list(range(984, 1000))
+
+
+@transform("deaf")
+class Deaf:
+    """Says nothing; can be acknowledged."""
+
+    def __init__(self, options: NoOptions, context: Context) -> None:
+        pass
+
+    def acknowledge(self) -> str:
+        return "seen"
+
+    def process(self, packet: Packet[Score]) -> Event | None:
+        return None
