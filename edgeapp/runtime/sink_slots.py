@@ -78,7 +78,6 @@ class OutputSlot(SinkSlot):
         self._deliver: Callable[[bytes], None] | None = getattr(stage, "deliver", None)
         self._every_ns = ns(self.plan.every_s)
 
-
     def _one(self, packet: AnyPacket, out: list[AnyPacket]) -> None:
         if not self._is_meant(packet):
             return
