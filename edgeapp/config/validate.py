@@ -19,7 +19,7 @@ from edgeapp.document.spots import place_within
 from edgeapp.document.tree import Listing, Node, Scalar, Table, plain, shortened
 from edgeapp.document.words import did_you_mean
 from edgeapp.errors import Complaint, Place
-from edgeapp.rules.syntax import RuleError
+from edgeapp.rules.tree import RuleError
 
 Model = TypeVar("Model", bound=BaseModel)
 Steps = tuple[str | int, ...]

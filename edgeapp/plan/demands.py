@@ -12,7 +12,7 @@ from edgeapp.plan.fitting import remedy_for
 from edgeapp.plan.graph import StagePlan
 from edgeapp.plan.payloads import classes_of, misfits, name_of
 from edgeapp.rules.rule import Rule
-from edgeapp.rules.syntax import RuleError
+from edgeapp.rules.tree import RuleError
 
 
 def check_demands(

@@ -1,4 +1,4 @@
-"""From a rule's tree to checked types, and to closures that answer it.
+"""From a checked rule to closures that answer it.
 
 The answer is True, False, or None where the packet does not say: a field that it does not have, a
 number that is none, a division by zero. As in SQL, `None and False` is False, `None or True` is
@@ -8,15 +8,13 @@ Closures are all there is: no text becomes Python code, here or anywhere else.
 """
 
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import reduce
-from math import isfinite, nan
-from typing import Any, TypeAlias, assert_never
+from math import nan
+from typing import Any, TypeAlias
 
-from edgeapp.document.words import nearest
-from edgeapp.rules.fields import Kind, Read, RuleField, Scope, number
-from edgeapp.rules.syntax import (
-    FUNCTIONS,
+from edgeapp.rules.fields import Kind, Read, RuleField, number
+from edgeapp.rules.tree import (
     Among,
     Arithmetic,
     Call,
@@ -26,18 +24,12 @@ from edgeapp.rules.syntax import (
     Name,
     Negative,
     Not,
-    RuleError,
     Tree,
 )
+from edgeapp.rules.types import ARITHMETIC, calculate, constant_of, kind_of
 
 Test: TypeAlias = Callable[[Any], bool | None]
 
-_WORDS: Mapping[Kind, str] = {
-    "number": "a number",
-    "text": "a text",
-    "truth": "true or false",
-    "any": "a fact",
-}
 _ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -46,205 +38,6 @@ _ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
     "!=": operator.ne,
 }
-_ARITHMETIC: Mapping[str, Callable[[float, float], float]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "%": operator.mod,
-}
-
-
-def parts(tree: Tree) -> Iterator[Tree]:
-    """A rule and all that it is made of, in its order."""
-    yield tree
-    match tree:
-        case Negative() | Not() | Among():
-            yield from parts(tree.of)
-        case Arithmetic() | Comparison():
-            yield from parts(tree.left)
-            yield from parts(tree.right)
-        case Joined():
-            for part in tree.parts:
-                yield from parts(part)
-        case Call():
-            for argument in tree.arguments:
-                yield from parts(argument)
-
-
-def name_of(part: Tree) -> str | None:
-    """The field that a part reads, if it does."""
-    if isinstance(part, Name):
-        return part.name
-    return "count" if isinstance(part, Call) and part.function == "count" else None
-
-
-def texts_of(part: Tree) -> tuple[str, tuple[str, ...]] | None:
-    """A field, and its keys or the texts that it is compared with; None for other parts."""
-    match part:
-        case Name(name=name, key=str(key)):
-            return name, (key,)
-        case Call(function="count", arguments=(Constant(value=str(label)),)):
-            return "count", (label,)
-        case Comparison(left=Name(name=name), right=Constant(value=str(text))):
-            return name, (text,)
-        case Comparison(left=Constant(value=str(text)), right=Name(name=name)):
-            return name, (text,)
-        case Among(of=Name(name=name), choices=choices):
-            return name, tuple(c.value for c in choices if isinstance(c.value, str))
-    return None
-
-
-# -- types --------------------------------------------------------------------------------------
-
-
-def check(tree: Tree, scope: Scope) -> None:
-    """Check names and types.
-
-    Raises:
-        RuleError: a name is unknown, a type is wrong, or something is divided by zero.
-    """
-    _Types(scope).want(tree, "truth")
-
-
-class _Types:
-    """What each part of a rule is."""
-
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
-        self._fields: dict[str, RuleField] = {}
-        for table in scope.tables.values():
-            for name, field in table.items():
-                self._fields.setdefault(name, field)
-
-    def want(self, tree: Tree, kind: Kind) -> None:
-        found = self._kind(tree)
-        if found in {kind, "any"}:
-            return
-        what = f"'{tree.name}'" if isinstance(tree, Name) else "this"
-        problem = f"{what} is {_WORDS[found]}, where {_WORDS[kind]} is wanted"
-        remedy = "compare it, as in score > 0.5" if kind == "truth" and found == "number" else ""
-        if kind == "truth" and found == "text":
-            remedy = 'compare it, as in label == "person"'
-        raise RuleError(problem, tree.at, tree.width, remedy)
-
-    def _kind(self, tree: Tree) -> Kind:
-        match tree:
-            case Constant():
-                return _kind_of(tree)
-            case Name():
-                return self._name(tree)
-            case Call():
-                self._call(tree)
-                return "number"
-            case Negative():
-                self.want(tree.of, "number")
-                return "number"
-            case Arithmetic():
-                self._arithmetic(tree)
-                return "number"
-        self._truth(tree)
-        return "truth"
-
-    def _truth(self, tree: Comparison | Among | Not | Joined) -> None:
-        match tree:
-            case Comparison():
-                self._comparison(tree)
-            case Among():
-                self._among(tree)
-            case Not():
-                self.want(tree.of, "truth")
-            case Joined():
-                for part in tree.parts:
-                    self.want(part, "truth")
-            case _:
-                assert_never(tree)
-
-    def _name(self, tree: Name) -> Kind:
-        field = self._fields.get(tree.name)
-        if field is None:
-            near = nearest(tree.name, self._fields)
-            remedy = f"did you mean '{near}'?" if near else f"Fields: {', '.join(self._fields)}"
-            if tree.name in FUNCTIONS:
-                remedy = f"'{tree.name}' is a function: write {tree.name}(...)"
-            problem = f"{self._scope.noun} has no field '{tree.name}'"
-            raise RuleError(problem, tree.at, tree.width, remedy)
-        if tree.key is None and field.at is not None:
-            remedy = f'write {tree.name}["..."]'
-            raise RuleError(f"'{tree.name}' needs a key", tree.at, tree.width, remedy)
-        if tree.key is not None and field.at is None:
-            remedy = f"write {tree.name}"
-            raise RuleError(f"'{tree.name}' has no keys", tree.at, tree.width, remedy)
-        return field.kind
-
-    def _call(self, tree: Call) -> None:
-        several = len(tree.arguments)
-        if tree.function == "count":
-            field = self._fields.get("count")
-            if field is None or field.of is None:
-                problem = f"{self._scope.noun} has no count"
-                raise RuleError(problem, tree.at, tree.width)
-            label = tree.arguments[0]
-            if several != 1 or not isinstance(label, Constant) or _kind_of(label) != "text":
-                remedy = 'such as count("person")'
-                raise RuleError("count() takes one text", tree.at, tree.width, remedy)
-            return
-        if (several == 1) != (tree.function == "abs"):
-            wanted = "one number" if tree.function == "abs" else "several numbers"
-            raise RuleError(f"{tree.function}() takes {wanted}", tree.at, tree.width)
-        for argument in tree.arguments:
-            self.want(argument, "number")
-
-    def _arithmetic(self, tree: Arithmetic) -> None:
-        self.want(tree.left, "number")
-        self.want(tree.right, "number")
-        if tree.sign in {"/", "%"} and constant_of(tree.right) == 0:
-            raise RuleError("this divides by zero", tree.at, tree.width)
-        value = constant_of(tree)
-        if value is not None and not isfinite(value):
-            raise RuleError("this is too large", tree.at, tree.width)
-
-    def _comparison(self, tree: Comparison) -> None:
-        if tree.sign not in {"==", "!="}:
-            self.want(tree.left, "number")
-            self.want(tree.right, "number")
-            return
-        left, right = self._kind(tree.left), self._kind(tree.right)
-        if left == right == "any":
-            problem = "two facts cannot be compared with each other"
-            raise RuleError(problem, tree.at, tree.width, "compare each with a number or a text")
-        if left != right and "any" not in {left, right}:
-            problem = f"{_WORDS[left]} is compared with {_WORDS[right]}, which is never equal"
-            raise RuleError(problem, tree.at, tree.width)
-
-    def _among(self, tree: Among) -> None:
-        kind = _kind_of(tree.choices[0])
-        for choice in tree.choices[1:]:
-            self.want(choice, kind)
-        self.want(tree.of, kind)
-
-
-def _kind_of(constant: Constant) -> Kind:
-    if isinstance(constant.value, bool):
-        return "truth"
-    return "text" if isinstance(constant.value, str) else "number"
-
-
-def constant_of(tree: Tree) -> float | None:
-    """The number that a part of a rule always is; None where a packet decides."""
-    if isinstance(tree, Constant):
-        return number(tree.value)
-    if isinstance(tree, Negative):
-        value = constant_of(tree.of)
-        return None if value is None else -value
-    if isinstance(tree, Arithmetic):
-        left, right = constant_of(tree.left), constant_of(tree.right)
-        if left is not None and right is not None:
-            return _calculate(_ARITHMETIC[tree.sign], left, right)
-    return None
-
-
-# -- closures -----------------------------------------------------------------------------------
 
 
 def compiled(tree: Tree, fields: Mapping[str, RuleField]) -> Test:
@@ -265,7 +58,7 @@ class _Compiler:
         """What a part is; of a checked tree. A field that this payload lacks is "any"."""
         match tree:
             case Constant():
-                return _kind_of(tree)
+                return kind_of(tree)
             case Name():
                 field = self._fields.get(tree.name)
                 return "any" if field is None else field.kind
@@ -306,7 +99,7 @@ class _Compiler:
             case Arithmetic():
                 left, right = self.number(tree.left), self.number(tree.right)
                 combine = _divided if tree.sign in {"/", "%"} else _combined
-                return combine(_ARITHMETIC[tree.sign], left, right)
+                return combine(ARITHMETIC[tree.sign], left, right)
         raise AssertionError("the tree was checked")
 
     def _as(self, kind: Kind, tree: Tree) -> Read:
@@ -362,7 +155,7 @@ class _Compiler:
 
     def _among(self, tree: Among) -> Test:
         choices = frozenset(choice.value for choice in tree.choices)
-        kind = _kind_of(tree.choices[0])
+        kind = kind_of(tree.choices[0])
         return _within(self._as(kind, tree.of), choices)
 
 
@@ -457,19 +250,12 @@ def _either(one: Test, two: Test) -> Test:
     return test
 
 
-def _calculate(operate: Callable[[float, float], float], left: float, right: float) -> float:
-    try:
-        return operate(left, right)
-    except ZeroDivisionError:
-        return nan
-
-
 def _combined(operate: Callable[[float, float], float], left: Read, right: Read) -> Read:
     return lambda at: operate(left(at), right(at))
 
 
 def _divided(operate: Callable[[float, float], float], left: Read, right: Read) -> Read:
-    return lambda at: _calculate(operate, left(at), right(at))
+    return lambda at: calculate(operate, left(at), right(at))
 
 
 def _sign(of: Read) -> Read:

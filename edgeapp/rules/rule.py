@@ -13,9 +13,11 @@ from edgeapp.core.context import Log
 from edgeapp.core.link import AnyPacket
 from edgeapp.core.payload import Detections, Payload
 from edgeapp.document.words import did_you_mean
-from edgeapp.rules.compiler import Test, check, compiled, name_of, parts, texts_of
+from edgeapp.rules.compiler import Test, compiled
 from edgeapp.rules.fields import PACKETS, SINGLE, Scope, detection_rows
-from edgeapp.rules.syntax import RuleError, parse
+from edgeapp.rules.syntax import parse
+from edgeapp.rules.tree import RuleError, name_of, parts, texts_of
+from edgeapp.rules.types import check
 
 
 class Rule:

@@ -20,9 +20,21 @@ and depth are bounded, so that neither the parser nor what is compiled can run o
 
 import re
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from edgeapp.document.words import did_you_mean
+from edgeapp.rules.tree import (
+    Among,
+    Arithmetic,
+    Call,
+    Comparison,
+    Constant,
+    Joined,
+    Name,
+    Negative,
+    Not,
+    RuleError,
+    Tree,
+)
 
 MAX_LENGTH = 1000
 """Characters of a rule."""
@@ -33,119 +45,6 @@ MAX_DIGITS = 30
 """Of a number."""
 
 FUNCTIONS = ("abs", "count", "max", "min")
-
-
-class RuleError(ValueError):
-    """A rule is wrong at one spot of its text."""
-
-    def __init__(self, problem: str, offset: int, width: int = 1, remedy: str = "") -> None:
-        """Say what is wrong; `offset` counts characters from 0, `width` those to underline."""
-        super().__init__(problem)
-        self.problem = problem
-        self.offset = offset
-        self.width = max(1, width)
-        self.remedy = remedy
-
-    def __str__(self) -> str:
-        """The problem, where it is within the rule, and what to do."""
-        said = f"{self.problem} (character {self.offset + 1} of the rule)"
-        return f"{said}; {self.remedy}" if self.remedy else said
-
-
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """A number (always a float), a text, or true and false."""
-
-    value: float | str | bool
-    at: int
-    """Offset of its first character."""
-    width: int
-
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    """A field; with a key where the field is a table of values."""
-
-    name: str
-    key: str | None
-    at: int
-    width: int
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A function of `FUNCTIONS`."""
-
-    function: str
-    arguments: "tuple[Tree, ...]"
-    at: int
-    width: int
-
-
-@dataclass(frozen=True, slots=True)
-class Negative:
-    """A minus sign before a number."""
-
-    of: "Tree"
-    at: int
-    width: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Arithmetic:
-    """`left sign right`, of numbers."""
-
-    sign: str
-    left: "Tree"
-    right: "Tree"
-    at: int
-    """Of the sign."""
-    width: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """`left sign right`; a chain is several of these, joined by `and`."""
-
-    sign: str
-    left: "Tree"
-    right: "Tree"
-    at: int
-    """Of the sign."""
-    width: int
-
-
-@dataclass(frozen=True, slots=True)
-class Among:
-    """`of in [...]`."""
-
-    of: "Tree"
-    choices: tuple[Constant, ...]
-    at: int
-    """Of the word `in`."""
-    width: int = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    """`not of`."""
-
-    of: "Tree"
-    at: int
-    width: int = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """Several, all joined by `and`, or all by `or`."""
-
-    word: str
-    parts: "tuple[Tree, ...]"
-    at: int
-    width: int
-
-
-Tree: TypeAlias = Constant | Name | Call | Negative | Arithmetic | Comparison | Among | Not | Joined
 
 
 def parse(text: str) -> Tree:

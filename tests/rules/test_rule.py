@@ -22,7 +22,8 @@ from edgeapp.api import (
     Tracks,
 )
 from edgeapp.rules.fields import PACKETS, SINGLE
-from edgeapp.rules.syntax import MAX_DEPTH, MAX_LENGTH, RuleError
+from edgeapp.rules.syntax import MAX_DEPTH, MAX_LENGTH
+from edgeapp.rules.tree import RuleError
 from edgeapp.testing.stage import LogBook
 from tests.rules.samples import (
     ANSWER,

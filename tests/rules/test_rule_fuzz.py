@@ -22,7 +22,7 @@ from edgeapp.document.tree import Scalar, Table
 from edgeapp.document.words import nearest
 from edgeapp.errors import ConfigError, Place
 from edgeapp.rules.fields import PACKETS, SINGLE
-from edgeapp.rules.syntax import RuleError
+from edgeapp.rules.tree import RuleError
 from edgeapp.testing.stage import LogBook
 from tests.rules.samples import VALUES, packet
 
