@@ -9,8 +9,8 @@ from edgeapp.cli import exits
 if TYPE_CHECKING:
     from edgeapp.service.control import Frame
 
-SERVICE_RUN_DIR = Path("/run/edgeapp")
-"""Where systemd puts the service's socket, which a person's own shell is not told."""
+SERVICES = Path("/run/edgeapp")
+"""Below it each service has its run directory, which a person's own shell is not told."""
 
 
 def answers(
@@ -28,12 +28,28 @@ def answers(
 
     config = read_device(device)
     folder = config.run_dir or config.data_dir
-    if not (folder / SOCKET).exists() and (SERVICE_RUN_DIR / SOCKET).exists():
-        folder = SERVICE_RUN_DIR
+    if not (folder / SOCKET).exists():
+        folder = _service(SERVICES) or folder
     try:
         yield from ask(folder, verb, arguments, patient=patient)
     except RefusedError as error:
         raise exits.Quit(exits.USAGE, str(error)) from None
+
+
+def _service(services: Path) -> Path | None:
+    """The run directory of the service that runs here; None where there is none.
+
+    Raises:
+        Quit: several run.
+    """
+    from edgeapp.service.control import SOCKET
+
+    found = sorted(socket.parent for socket in services.glob(f"**/{SOCKET}"))
+    if len(found) > 1:
+        names = ", ".join(str(folder) for folder in found)
+        problem = f"several services run: say which, as in RUNTIME_DIRECTORY={found[0]}; of {names}"
+        raise exits.Quit(exits.USAGE, problem)
+    return found[0] if found else None
 
 
 def answer(device: Path | None, verb: str, **arguments: object) -> "Frame":
