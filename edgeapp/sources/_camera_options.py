@@ -3,6 +3,7 @@
 import glob
 import re
 from enum import Enum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -77,6 +78,10 @@ class CameraDevice(Options):
     def _findable(cls, device: str, info: ValidationInfo) -> str:
         if _NETWORK.match(device):
             _check_url(device)
+            if find_spec("av") is None:
+                raise ValueError(
+                    "streams need PyAV, which is not installed: pip install 'edgeapp[video]'"
+                )
             return device
         if "://" in device:
             raise ValueError("streams are rtsp://, rtsps://, http:// or https://")

@@ -89,6 +89,15 @@ def test_password_in_an_address_is_refused_and_not_repeated(folder: Path, device
     assert "ter2" not in repr(refused.value)
 
 
+def test_a_stream_without_its_library_is_refused_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edgeapp.sources._camera_options.find_spec", lambda _: None)
+    with pytest.raises(ValidationError, match="streams need PyAV, which is not installed"):
+        CameraOptions(device="rtsp://10.0.0.7/main")
+    assert CameraOptions(device="/dev/video0")
+
+
 def test_remedy_for_a_password_in_an_address(folder: Path) -> None:
     with pytest.raises(ValidationError, match=r"'username' and 'password' by reference"):
         checked(folder, device="rtsp://admin:x@cam/")
