@@ -94,8 +94,8 @@ def test_a_stream_without_its_library_is_refused_before_anything_runs(
 ) -> None:
     monkeypatch.setattr("edgeapp.sources._camera_options.find_spec", lambda _: None)
     with pytest.raises(ValidationError, match="streams need PyAV, which is not installed"):
-        CameraOptions(device="rtsp://10.0.0.7/main")
-    assert CameraOptions(device="/dev/video0")
+        CameraOptions.model_validate({"device": "rtsp://10.0.0.7/main"})
+    assert CameraOptions.model_validate({"device": "/dev/video0"})
 
 
 def test_remedy_for_a_password_in_an_address(folder: Path) -> None:
