@@ -112,7 +112,8 @@ WRITER = """
 import os, signal, sys, time
 from pathlib import Path
 
-from tests.actions.clips import coded, found, packet, saver
+sys.path.insert(0, "tests/actions")  # not as `tests.actions`: some package installs a `tests`
+from clips import coded, found, packet, saver
 
 folder, codec = Path(sys.argv[1]), sys.argv[2]
 pictures = [coded(n * 40_000_000) for n in range(50)]
