@@ -181,8 +181,10 @@ def test_nobody_there_is_unavailable_without_noise(
     assert capfd.readouterr() == ("", "")
 
 
-def test_missing_pyav_is_said_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broken_pyav_is_said_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is there, says `check`; and yet it cannot be imported."""
     monkeypatch.setitem(__import__("sys").modules, "av", None)
+    monkeypatch.setattr("edgeapp.sources._camera_options.find_spec", lambda _: "there")
     with pytest.raises(Unavailable, match=r"pip install 'edgeapp\[video\]'"):
         read("rtsp://cam/", Frames(1, nothing))
 

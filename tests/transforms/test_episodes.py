@@ -294,9 +294,12 @@ def streams(draw: st.DrawFn) -> list[Packet[Labels]]:
     out = []
     for seq in range(draw(st.integers(0, 40))):
         t_ns += draw(st.integers(1, 40)) * 10_000_000
-        epoch += draw(st.integers(0, 19)) == 0
+        reopened = draw(st.integers(0, 19)) == 0
+        epoch += reopened
         lost = int(draw(st.integers(0, 19)) == 0)
         span_ns = draw(st.sampled_from([0, 50_000_000, 300_000_000]))
+        if reopened or lost:  # no window reaches back over a gap
+            t_ns += span_ns
         scores = draw(st.tuples(st.floats(0, 1), st.floats(0, 1)))
         labels = Labels(np.array(scores, np.float32), ("a", "b"))
         out.append(Packet(labels, "mic", epoch, seq, 0, t_ns, 0, span_ns, lost, ()))
