@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Self
 
+import pytest
+
 
 def crc(data: bytes) -> int:
     """CRC-16/CCITT-FALSE, bit by bit."""
@@ -45,7 +47,10 @@ class Line:
     """A pseudo-terminal; `path` is the end that a program opens."""
 
     def __init__(self) -> None:
-        self._ours, self._theirs = os.openpty()
+        try:
+            self._ours, self._theirs = os.openpty()
+        except OSError as error:
+            pytest.skip(f"there are no pseudo-terminals here: {error}")
         tty.setraw(self._theirs)
         self.path = os.ttyname(self._theirs)
 

@@ -42,7 +42,9 @@ def planted(size: tuple[int, int], *regions: list[list[float]]) -> Image:
         odd = np.zeros(x.shape, bool)
         for (x0, y0), (x1, y1) in zip(region, [*region[1:], region[0]], strict=True):
             if y0 != y1:
-                odd ^= ((y0 > y) != (y1 > y)) & (x < x0 + (x1 - x0) * (y - y0) / (y1 - y0))
+                with np.errstate(over="ignore"):  # of an edge that is nearly level: far away
+                    crossing = x0 + (x1 - x0) * (y - y0) / (y1 - y0)
+                odd ^= ((y0 > y) != (y1 > y)) & (x < crossing)
         hit |= odd
     pixels = np.asarray(hit.reshape(rows, fine, columns, fine).any(axis=(1, 3)))
     return Image(np.repeat(pixels[..., None] * np.uint8(255), 3, axis=2))
