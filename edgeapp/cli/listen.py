@@ -10,8 +10,7 @@ from edgeapp.cli.arguments import Flag
 from edgeapp.errors import Unavailable
 
 if TYPE_CHECKING:
-    from edgeapp.uplink.client import Received
-    from edgeapp.uplink.connection import Endpoint
+    from edgeapp.uplink.connection import Endpoint, Received
 
 
 def listen(

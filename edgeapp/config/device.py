@@ -5,6 +5,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -18,6 +19,7 @@ from edgeapp.document.tree import Table, kind_of
 from edgeapp.errors import Complaint, ConfigError, Place
 
 MQTT_PORT, MQTT_TLS_PORT = 1883, 8883
+_MB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,21 @@ class MqttConfig:
     keepalive_s: int
     prefix: str
     """First level (or levels) of every topic."""
+    commands: frozenset[str] = frozenset()
+    """What may be done over MQTT: enable, pin, tune, snapshot, reload."""
+    home_assistant: str | None = None
+    """Where Home Assistant looks for devices, such as "homeassistant"; None: say nothing there."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxConfig:
+    """How much of the disk messages may take that wait for the broker."""
+
+    critical_bytes: int = 64 * _MB
+    normal_bytes: int = 128 * _MB
+    bulk_bytes: int = 64 * _MB
+    min_free_bytes: int = 64 * _MB
+    """Left to others of the disk, whatever the quotas say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +77,7 @@ class DeviceConfig:
     """Where the control socket is; None: in `data_dir`."""
     allow_commands: tuple[str, ...] = ()
     """Programs that pipelines may run: absolute paths, or names."""
+    outbox: OutboxConfig = OutboxConfig()
 
 
 class _Tls(Settings):
@@ -68,6 +86,15 @@ class _Tls(Settings):
     )
     cert: InputPath | None = Field(None, description="File with this device's certificate.")
     key: InputPath | None = Field(None, description="File with the key of that certificate.")
+
+
+class _HomeAssistant(Settings):
+    prefix: str = Field(
+        "homeassistant",
+        pattern=r"^[^/+#$\s][^/+#\s]*(/[^/+#\s]+)*$",
+        max_length=128,
+        description="Topic below which Home Assistant looks for devices.",
+    )
 
 
 class _Mqtt(Settings):
@@ -89,6 +116,28 @@ class _Mqtt(Settings):
         max_length=128,
         description="First level, or levels, of every topic.",
     )
+    commands: frozenset[Literal["enable", "pin", "tune", "snapshot", "reload"]] = Field(
+        frozenset(),
+        description="What whoever may publish to '.../set' topics may do: any of enable (and "
+        "disable) pipelines, pin a model's variant, tune options that can change live, take a "
+        "snapshot, reload the configuration. Nothing if not given.",
+    )
+    home_assistant: _HomeAssistant | None = Field(
+        None, description="Tell Home Assistant of this device; '{}' does so where it looks first."
+    )
+
+
+class _Outbox(Settings):
+    critical_mb: float = Field(
+        default=64, ge=1, le=1e6, description="Disk space for the class critical."
+    )
+    normal_mb: float = Field(
+        default=128, ge=1, le=1e6, description="Disk space for the class normal."
+    )
+    bulk_mb: float = Field(default=64, ge=1, le=1e6, description="Disk space for the class bulk.")
+    min_free_mb: float = Field(
+        default=64, ge=0, le=1e6, description="Disk space that is left free, whatever waits."
+    )
 
 
 class DeviceFile(Settings):
@@ -108,6 +157,10 @@ class DeviceFile(Settings):
         "(without a device file: in the current folder), where it exists.",
     )
     mqtt: _Mqtt | None = Field(None, description="The broker that messages go to.")
+    outbox: _Outbox = Field(
+        default_factory=lambda: _Outbox.model_validate({}),
+        description="Disk space for messages that wait for the broker.",
+    )
     allow_commands: tuple[str, ...] = Field(
         (),
         description="Programs that pipelines may run with `run_command`: absolute paths, or names "
@@ -145,6 +198,12 @@ def read_device(
         _mqtt(file.mqtt) if file.mqtt else None,
         run_dir=_run_dir(environment),
         allow_commands=file.allow_commands,
+        outbox=OutboxConfig(
+            round(file.outbox.critical_mb * _MB),
+            round(file.outbox.normal_mb * _MB),
+            round(file.outbox.bulk_mb * _MB),
+            round(file.outbox.min_free_mb * _MB),
+        ),
     )
 
 
@@ -180,6 +239,8 @@ def _mqtt(file: _Mqtt) -> MqttConfig:
         tls,
         file.keepalive_s,
         file.prefix,
+        frozenset(file.commands),
+        file.home_assistant.prefix if file.home_assistant else None,
     )
 
 

@@ -3,10 +3,11 @@
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 Priority = Literal["critical", "normal", "bulk"]
 
+_LONGEST_TTL_S = 2.0**32  # what MQTT 5 can say
 _LEAST_BODY = len('{"a":1}')
 _TOPIC = re.compile(r"[^\x00-\x1f\x7f+#\ud800-\udfff]{1,1024}")
 
@@ -24,6 +25,10 @@ class Message:
     priority: Priority = "normal"
     binary: bool = False
     retain: bool = False
+    ttl_s: float | None = None
+    """Of no use to anybody so long after `taken_ns`: then it is dropped, as expired."""
+    content_type: str = ""
+    """Of a binary body, such as image/jpeg. A broker that speaks MQTT 5 passes it on."""
 
     def check(self) -> None:
         """Refuse what would not come through: a broker hangs up on a topic that is none.
@@ -31,7 +36,7 @@ class Message:
         Raises:
             TypeError: topic or body is of another type.
             ValueError: the topic has wildcards or control characters, is empty or too long; the
-                body is not the text of a JSON object with something in it.
+                body is not the text of a JSON object with something in it; `ttl_s` is no time.
         """
         if not _is_topic(self.topic):
             raise ValueError(
@@ -41,11 +46,28 @@ class Message:
             raise TypeError(f"the body of a message is bytes, not {type(self.body).__name__}")
         if not self.binary and (self.body[:1] != b"{" or len(self.body) < _LEAST_BODY):
             raise ValueError("the body is no JSON object with something in it; is it binary?")
+        if self.ttl_s is not None and not 0 < self.ttl_s < _LONGEST_TTL_S:
+            raise ValueError(f"ttl_s is a time in seconds, not {self.ttl_s}")
 
 
 @lru_cache(maxsize=256)
 def _is_topic(text: str) -> bool:
     return _TOPIC.fullmatch(text) is not None
+
+
+class Arrived(NamedTuple):
+    """What came from the broker on a topic."""
+
+    payload: bytes
+    at_ns: int
+    """Monotonic time of its arrival."""
+
+
+class Watched(Protocol):
+    """A topic that a stage follows. Safe from any thread."""
+
+    def latest(self) -> Arrived | None:
+        """The newest message; None: there was none yet."""
 
 
 class Uplink(Protocol):

@@ -74,6 +74,15 @@ class Reads:
 
 
 @dataclass(frozen=True, slots=True)
+class Live:
+    """In `Annotated[...]` of an option: it may be changed while the stage runs.
+
+    The stage then has a method `tune(options)`, called on its thread between two packets with all
+    of its options, checked; it takes over those that are marked, and keeps what it remembers.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class Mark:
     """What a marker says of a class."""
 

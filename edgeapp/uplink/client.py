@@ -11,12 +11,20 @@ import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import aiomqtt
 
 from edgeapp.errors import Unavailable
-from edgeapp.uplink.connection import Endpoint, OnAck, Publication, Tls
+from edgeapp.uplink.connection import (
+    Endpoint,
+    OnAck,
+    OnMessage,
+    Publication,
+    Received,
+    Refusal,
+    Tls,
+)
 
 HANDSHAKE_S = 10.0
 """How long the broker may take to answer a CONNECT."""
@@ -32,14 +40,6 @@ _NO_LIMIT = 65_535
 _MAX_PACKET = 268_435_455  # what the length field of an MQTT packet can say
 
 
-class Received(NamedTuple):
-    """A message that came from the broker."""
-
-    topic: str
-    payload: bytes
-    retain: bool
-
-
 class Connector:
     """Connects to one broker; remembers which protocol version it understood."""
 
@@ -52,7 +52,9 @@ class Connector:
         self._will = will
         self._version = _V5
 
-    async def __call__(self, on_ack: OnAck) -> "MqttConnection":
+    async def __call__(
+        self, on_ack: OnAck, *, filters: Sequence[str] = (), on_message: OnMessage | None = None
+    ) -> "MqttConnection":
         """Connect by MQTT 5, or by 3.1.1 where the broker cannot, and be it by not answering.
 
         Raises:
@@ -144,7 +146,7 @@ class MqttConnection:
         paho = self._paho
         self._sending = True
         ids: list[int] = [
-            paho.publish(topic, payload, 1, retain).mid for topic, payload, retain in batch
+            paho.publish(topic, payload, 1, retain).mid for topic, payload, retain, _ in batch
         ]
         self._sending = False
         paho.loop_write()
@@ -219,7 +221,8 @@ class MqttConnection:
     def _published(
         self, _client: Any, _userdata: Any, mid: int, reason: Any, _properties: Any
     ) -> None:
-        self._on_ack(mid, str(reason) if reason.value >= _REFUSED else None)
+        refused = reason.value >= _REFUSED
+        self._on_ack(mid, Refusal(str(reason), for_good=True) if refused else None)
 
     def _want_write(self, _client: Any, _userdata: Any, sock: Any) -> None:
         if not (self._sending or self._writing) and sock is not None:

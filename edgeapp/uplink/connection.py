@@ -38,16 +38,56 @@ class Endpoint:
         return f"{self.host}:{self.port}"
 
 
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What only MQTT 5 can say of a message; left out where 3.1.1 is spoken."""
+
+    expiry_s: int | None = None
+    """After so many seconds the broker need not deliver it any more."""
+    content_type: str = ""
+    correlation: bytes | None = None
+    """Of the request that this answers."""
+    user: tuple[tuple[str, str], ...] = ()
+    """Names and values for the receiver."""
+
+
 class Publication(NamedTuple):
     """One message as it goes to the broker, at QoS 1."""
 
     topic: str
     payload: bytes
     retain: bool
+    extra: Extra | None = None
 
 
-OnAck = Callable[[int, str | None], None]
-"""Called on the event loop with the packet id and, where the broker refused it, its reason."""
+class Received(NamedTuple):
+    """A message that came from the broker."""
+
+    topic: str
+    payload: bytes
+    retain: bool
+    """It is kept by the broker; where MQTT 5 is spoken, also if it was kept while we listened."""
+    response_topic: str = ""
+    """Where the sender wants the answer; empty: it did not say, or speaks 3.1.1."""
+    correlation: bytes | None = None
+    """To be sent back with the answer."""
+
+
+OnAck = Callable[[int, "Refusal | None"], None]
+"""Called on the event loop with the packet id and, where the broker refused it, why."""
+
+
+class Refusal(NamedTuple):
+    """A broker's answer to a message that it did not take."""
+
+    reason: str
+    """In words."""
+    for_good: bool
+    """It will refuse the same message again; otherwise it may take it later."""
+
+
+OnMessage = Callable[[Received], None]
+"""Called on the event loop with each message of a subscription."""
 
 
 class Connection(Protocol):
@@ -75,8 +115,12 @@ class Connection(Protocol):
 class Connect(Protocol):
     """Opens connections to one broker, one after the other."""
 
-    async def __call__(self, on_ack: OnAck) -> Connection:
-        """Connect, with the last will set.
+    async def __call__(
+        self, on_ack: OnAck, *, filters: Sequence[str] = (), on_message: OnMessage | None = None
+    ) -> Connection:
+        """Connect, with the last will set, and subscribe to `filters`.
+
+        A filter that the broker refuses is logged, and does not end the connection.
 
         Raises:
             Unavailable: the broker is not there or refuses; says which and why.

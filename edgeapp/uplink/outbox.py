@@ -8,61 +8,111 @@ from typing import Literal, NamedTuple, Protocol
 
 from edgeapp.core.message import Message, Priority
 
-Reason = Literal["full", "too_large", "stopped", "refused"]
-"""Why a message was dropped: the outbox was full; it is larger than a broker takes; the device
-stopped before it could be sent; the broker refused it for good."""
+Reason = Literal["full", "too_large", "expired", "disk", "stopped", "refused"]
+"""Why a message was dropped: the outbox was full; it is larger than a broker takes; it outlived its
+time; the disk that kept it was lost; the device stopped before it could be sent or written; the
+broker refused it for good."""
 
 PRIORITIES: tuple[Priority, ...] = ("critical", "normal", "bulk")
 """Sent in this order, dropped in the opposite one."""
+
+FRESH_S = 5.0
+"""What has waited for longer when a connection is made is backlog, and replayed beside the rest."""
 
 _OVERHEAD_BYTES = 256
 """Counted for each message beside topic and body: what its objects take in memory."""
 
 
-class Entry(NamedTuple):
-    """A message with the number that becomes the last part of its id."""
+class Key(NamedTuple):
+    """What names a message on this device, for ever: the last two parts of its id."""
 
+    run: int
     number: int
+
+
+class Entry(NamedTuple):
+    """A message on its way out."""
+
+    key: Key
     message: Message
+    boot: str | None = None
+    """Boot in which its `taken_ns` counts; None: this one."""
+    replay: bool = False
+    """It waited, and goes in the lane beside the live one."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxStatistics:
-    """An outbox at one moment: `offered` = `settled` + all `dropped` + `waiting` + `in_flight`."""
+    """An outbox at one moment.
+
+    `offered` + `found` = `settled` + all `dropped` + `waiting` + `in_flight`.
+    """
 
     offered: int
+    """Messages of this run."""
     settled: int
     """Messages that the broker has acknowledged."""
     dropped: Mapping[Reason, int]
     waiting: int
+    """In memory and on the disk."""
     in_flight: int
     """Taken to be sent, not yet settled."""
     waiting_bytes: int
+    found: int = 0
+    """Messages of earlier runs that were on the disk at the start."""
+    backlog: int = 0
+    """Of `waiting`, those that will be replayed."""
+    committed: int = 0
+    """Messages of this run that were made durable, in the order of each class."""
+    oldest_s: float = 0.0
+    """How long the oldest one waits; of what earlier boots left, since this start."""
+    bytes_written: int = 0
+    """To the disk, since the start."""
+    dead: int = 0
+    """Refused for good by the broker, and kept aside."""
+    problem: str = ""
+    """Why messages are in memory alone though there should be a store; empty: all is well."""
 
 
 class Outbox(Protocol):
-    """Keeps messages until they settle. Safe from any thread, except that one thread takes."""
+    """Keeps messages until they settle. Safe from any thread, except that one thread takes.
+
+    No call waits for the disk. A message is settled once the broker has acknowledged it; it is safe
+    from then, or from when it was committed, whichever is first.
+    """
 
     def next_number(self) -> int:
         """A number that no other message of this run has."""
 
     def put(self, message: Message) -> bool:
-        """Keep a message; False when it was dropped instead. Never blocks on the broker."""
+        """Keep a message; False when it was dropped instead. Never blocks."""
 
     def take(self, limit: int) -> list[Entry]:
-        """Up to `limit` messages to send now: by priority, and in order for each topic of one."""
+        """Up to `limit` live messages to send now: by priority, oldest first within one."""
 
-    def settle(self, number: int) -> None:
-        """The broker has this message: forget it. Unknown numbers are ignored."""
+    def take_backlog(self, limit: int) -> list[Entry]:
+        """Up to `limit` messages to replay, ditto; fewer when the disk has yet to be read."""
 
-    def refuse(self, number: int) -> None:
-        """The broker will never take this message: drop it. Unknown numbers are ignored."""
+    def settle(self, key: Key) -> None:
+        """The broker has this message: forget it. Unknown keys are ignored."""
+
+    def refuse(self, key: Key, reason: str) -> None:
+        """The broker will never take this message: keep it aside. Unknown keys are ignored."""
+
+    def retry(self, key: Key) -> None:
+        """The broker did not take this message now: it waits again, before all others."""
+
+    def divide(self) -> None:
+        """A connection is made: what has waited for longer than FRESH_S is backlog from now on.
+
+        But for the newest retained message of each topic, which says how things are.
+        """
 
     def give_back(self) -> None:
         """Whatever was taken and has not settled waits again, before all others."""
 
     def close(self) -> int:
-        """Drop what is left, refuse what comes; returns how many messages that were."""
+        """Refuse what comes, write what can be kept; returns how many messages are lost."""
 
     def statistics(self) -> OutboxStatistics:
         """The outbox at this moment, as a frozen snapshot."""
@@ -81,6 +131,7 @@ class MemoryOutbox:
         max_messages: int = 20_000,
         max_bytes: int = 16 * 1024 * 1024,
         max_message_bytes: int = 1024 * 1024,
+        run: int = 1,
     ) -> None:
         """Set the bounds.
 
@@ -92,9 +143,10 @@ class MemoryOutbox:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._max_message_bytes = max_message_bytes
+        self._run = run
         self._lock = threading.Lock()
         self._waiting: dict[Priority, deque[Entry]] = {p: deque() for p in PRIORITIES}
-        self._in_flight: dict[int, Entry] = {}
+        self._in_flight: dict[Key, Entry] = {}
         self._number = 0
         self._count = 0
         self._bytes = 0
@@ -120,12 +172,12 @@ class MemoryOutbox:
                 self._dropped["too_large"] += 1
                 return False
             self._number += 1
-            self._waiting[message.priority].append(Entry(self._number, message))
+            self._waiting[message.priority].append(Entry(Key(self._run, self._number), message))
             self._count += 1
             self._bytes += _size(message)
             kept = True
             while self._count > self._max_messages or self._bytes > self._max_bytes:
-                kept = self._evict().number != self._number and kept
+                kept = self._evict().key.number != self._number and kept
             return kept
 
     def take(self, limit: int) -> list[Entry]:
@@ -138,22 +190,38 @@ class MemoryOutbox:
                 while waiting and len(taken) < limit:
                     taken.append(waiting.popleft())
             for entry in taken:
-                self._in_flight[entry.number] = entry
+                self._in_flight[entry.key] = entry
                 self._bytes -= _size(entry.message)
             self._count -= len(taken)
         return taken
 
-    def settle(self, number: int) -> None:
+    def take_backlog(self, limit: int) -> list[Entry]:
+        """Nothing: all that waits here is live."""
+        return []
+
+    def settle(self, key: Key) -> None:
         """The broker has this message: forget it."""
         with self._lock:
-            if self._in_flight.pop(number, None):
+            if self._in_flight.pop(key, None):
                 self._settled += 1
 
-    def refuse(self, number: int) -> None:
+    def refuse(self, key: Key, reason: str) -> None:
         """The broker will never take this message: drop it."""
         with self._lock:
-            if self._in_flight.pop(number, None):
+            if self._in_flight.pop(key, None):
                 self._dropped["refused"] += 1
+
+    def retry(self, key: Key) -> None:
+        """The broker did not take this message now: it waits again, before all others."""
+        with self._lock:
+            entry = self._in_flight.pop(key, None)
+            if entry is not None:
+                self._waiting[entry.message.priority].appendleft(entry)
+                self._bytes += _size(entry.message)
+                self._count += 1
+
+    def divide(self) -> None:
+        """Nothing: all that waits here is live."""
 
     def give_back(self) -> None:
         """Whatever was taken and has not settled waits again, before all others.

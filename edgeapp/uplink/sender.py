@@ -15,8 +15,8 @@ from edgeapp.core.clock import NS, Clock
 from edgeapp.core.context import Log
 from edgeapp.core.message import Message
 from edgeapp.errors import Unavailable
-from edgeapp.uplink.connection import Connect, Connection, Publication
-from edgeapp.uplink.outbox import Entry, Outbox, OutboxStatistics
+from edgeapp.uplink.connection import Connect, Connection, Publication, Refusal
+from edgeapp.uplink.outbox import Entry, Key, Outbox, OutboxStatistics
 from edgeapp.uplink.wire import Sealer, Topics
 
 WINDOW = 20
@@ -107,7 +107,7 @@ class MqttUplink:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connection: Connection | None = None
         self._window = WINDOW
-        self._numbers: dict[int, int] = {}  # of messages in flight, by packet id
+        self._keys: dict[int, Key | None] = {}  # in flight, by packet id; None: not of the outbox
         self._asleep = False  # whoever offers next must wake the loop
         self._pump_planned = False
         self._sent_s = 0.0  # loop time of the last batch
@@ -212,7 +212,7 @@ class MqttUplink:
         now_ns = self._clock.now_ns()
         self._held_ns = now_ns - self._since_ns
         self._since_ns = now_ns
-        self._numbers.clear()
+        self._keys.clear()
         self._outbox.give_back()
 
     async def _drain(self, connection: Connection) -> None:
@@ -225,7 +225,7 @@ class MqttUplink:
 
     async def _until_idle(self) -> None:
         """Wait until nothing is in flight or waiting, the connection is lost, or time is up."""
-        while self._numbers or self._outbox.statistics().waiting:
+        while self._keys or self._outbox.statistics().waiting:
             left_s = self._left_s()
             connection = self._connection
             if left_s <= 0 or connection is None or connection.lost.done():
@@ -243,7 +243,7 @@ class MqttUplink:
     def _say(self, status: str) -> None:
         assert self._connection is not None
         said = Publication(self._topics.status, status.encode(), retain=True)
-        self._numbers[self._connection.send([said])[0]] = 0
+        self._keys[self._connection.send([said])[0]] = None
 
     def _wake(self) -> None:
         """On the event loop: something was offered while nothing was planned."""
@@ -266,7 +266,7 @@ class MqttUplink:
         connection = self._connection
         if connection is None:
             return
-        room = self._window - len(self._numbers)
+        room = self._window - len(self._keys)
         # Set before looking, so that no offer falls between. With a full window nobody needs to
         # wake us: an acknowledgement will.
         self._asleep = room > 0
@@ -275,10 +275,10 @@ class MqttUplink:
             return
         batch, kept = self._sealed(connection, entries)
         for packet_id, entry in zip(connection.send(batch), kept, strict=True):
-            self._numbers[packet_id] = entry.number
+            self._keys[packet_id] = entry.key
         assert self._loop is not None
         self._sent_s = self._loop.time()
-        if len(self._numbers) >= self._window:
+        if len(self._keys) >= self._window:
             self._asleep = False
 
     def _sealed(
@@ -289,35 +289,38 @@ class MqttUplink:
         below, seal = self._topics.below, self._sealer.seal
         for entry in entries:
             message = entry.message
-            payload = seal(message, entry.number)
+            payload = seal(message, entry.key.number)
             topic = below + message.topic
             if len(payload) + len(topic) + _PACKET_OVERHEAD > connection.max_packet_bytes:
-                self._refuse(entry.number, "larger than the broker takes")
+                self._refuse(entry.key, "larger than the broker takes")
                 continue
             batch.append(Publication(topic, payload, message.retain))
             kept.append(entry)
         return batch, kept
 
-    def _acknowledged(self, packet_id: int, refused: str | None) -> None:
+    def _acknowledged(self, packet_id: int, refusal: Refusal | None) -> None:
         """On the event loop: the broker has answered one packet."""
-        number = self._numbers.pop(packet_id, None)
-        if number is None:
+        if packet_id not in self._keys:
             return
-        if refused is not None:
-            self._refuse(number, refused)
-        else:
-            self._outbox.settle(number)
-        if not self._numbers:
+        key = self._keys.pop(packet_id)
+        if key is not None:
+            if refusal is not None:
+                self._refuse(key, refusal.reason)
+            else:
+                self._outbox.settle(key)
+        if not self._keys:
             self._idle.set()
         if not self._asleep and not self._pump_planned and self._loop is not None:
             # The window was full. Other acknowledgements may follow in this read: send once.
             self._pump_planned = True
             self._loop.call_soon(self._planned_pump)
 
-    def _refuse(self, number: int, reason: str) -> None:
-        self._outbox.refuse(number)
+    def _refuse(self, key: Key, reason: str) -> None:
+        self._outbox.refuse(key, reason)
         self._idle.set()
-        self._log.warning("message dropped: the broker refused it", number=number, reason=reason)
+        self._log.warning(
+            "message dropped: the broker refused it", number=key.number, reason=reason
+        )
 
 
 async def _pause(event: asyncio.Event, seconds: float) -> None:

@@ -3,12 +3,8 @@
 import json
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
-from edgeapp.uplink.connection import Endpoint
-
-if TYPE_CHECKING:
-    from edgeapp.uplink.client import Received
+from edgeapp.uplink.connection import Endpoint, Received
 
 ALL_DEVICES = "edgeapp/#"
 
@@ -16,7 +12,7 @@ _SHOWN_BYTES = 60
 
 
 async def tap(
-    endpoint: Endpoint, filters: Sequence[str], on_message: "Callable[[Received], None]"
+    endpoint: Endpoint, filters: Sequence[str], on_message: Callable[[Received], None]
 ) -> None:
     """Call `on_message` with each message until cancelled; retained ones come first.
 
@@ -35,7 +31,7 @@ async def tap(
         await connection.close()
 
 
-def as_line(message: "Received") -> str:
+def as_line(message: Received) -> str:
     """A message for people: its topic and what it says, safe for a terminal."""
     text = message.payload[:_SHOWN_BYTES].decode("utf-8", "replace")
     said = _as_json(message.payload)
@@ -48,7 +44,7 @@ def as_line(message: "Received") -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
 
 
-def as_json_line(message: "Received") -> str:
+def as_json_line(message: Received) -> str:
     """A message for programs: {"topic", "retained", "payload"} or "bytes" where it is no JSON."""
     said = _as_json(message.payload)
     told: dict[str, object] = {"topic": message.topic, "retained": message.retain}

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from edgeapp.cli.listen import short_line
-from edgeapp.uplink.client import Received
+from edgeapp.uplink.connection import Received
 
 SCORE: dict[str, Any] = {
     "schema": "edgeapp/score/1",

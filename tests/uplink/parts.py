@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from edgeapp.errors import Unavailable
-from edgeapp.uplink.connection import OnAck, Publication
+from edgeapp.uplink.connection import OnAck, Publication, Refusal
 
 
 class ListLog:
@@ -53,7 +53,7 @@ class FakeConnection:
         """Answer the oldest `count` packets, or all."""
         for packet_id in list(self.unacknowledged)[:count]:
             del self.unacknowledged[packet_id]
-            self.on_ack(packet_id, refused)
+            self.on_ack(packet_id, Refusal(refused, for_good=True) if refused else None)
 
     def lose(self) -> None:
         if not self.lost.done():
@@ -82,7 +82,7 @@ class FakeBroker:
         self._receive_maximum = receive_maximum
         self._max_packet_bytes = max_packet_bytes
 
-    async def __call__(self, on_ack: OnAck) -> FakeConnection:
+    async def __call__(self, on_ack: OnAck, **_: object) -> FakeConnection:
         self.attempts += 1
         await asyncio.sleep(0)
         if self.down:

@@ -19,7 +19,7 @@ from edgeapp.core.secret import Secret
 from edgeapp.errors import Unavailable
 from edgeapp.uplink import client
 from edgeapp.uplink.client import Connector
-from edgeapp.uplink.connection import Endpoint, Tls
+from edgeapp.uplink.connection import Endpoint, Received, Tls
 from edgeapp.uplink.sender import MqttUplink
 from edgeapp.uplink.tap import tap
 from tests.servers.mosquitto import Listener, Mosquitto, wait_until
@@ -290,7 +290,7 @@ def test_tls_checks_who_the_broker_is(
 
 
 def test_tap_shows_what_is_retained_and_what_comes(mosquitto: Mosquitto) -> None:
-    got: list[client.Received] = []
+    got: list[Received] = []
 
     async def story() -> None:
         endpoint = Endpoint("127.0.0.1", mosquitto.port)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeapp.core.message import Message, Priority
-from edgeapp.uplink.outbox import PRIORITIES, MemoryOutbox, OutboxStatistics
+from edgeapp.uplink.outbox import PRIORITIES, Key, MemoryOutbox, OutboxStatistics
 
 
 def message(n: int, priority: Priority = "normal", size: int = 10) -> Message:
@@ -70,10 +70,10 @@ def test_what_did_not_settle_waits_again_before_all_others_with_its_number() -> 
     for n in range(4):
         outbox.put(message(n))
     taken = outbox.take(3)
-    outbox.settle(taken[1].number)
+    outbox.settle(taken[1].key)
     outbox.give_back()
     again = outbox.take(10)
-    assert [e.number for e in again[:2]] == [taken[0].number, taken[2].number]
+    assert [e.key for e in again[:2]] == [taken[0].key, taken[2].key]
     assert [e.message.topic for e in again] == ["t/0", "t/2", "t/3"]
 
 
@@ -92,9 +92,9 @@ def test_settling_twice_or_something_unknown_changes_nothing() -> None:
     outbox = MemoryOutbox()
     outbox.put(message(0))
     (entry,) = outbox.take(1)
-    for number in (entry.number, entry.number, 99, 0):
-        outbox.settle(number)
-        outbox.refuse(number)
+    for key in (entry.key, entry.key, Key(1, 99), Key(1, 0)):
+        outbox.settle(key)
+        outbox.refuse(key, "")
     statistics = outbox.statistics()
     assert (statistics.settled, statistics.dropped) == (1, {})
 
@@ -113,7 +113,7 @@ def test_every_message_is_in_one_place(
 ) -> None:
     """Offered = settled + dropped + waiting + in flight, whatever happens, within the bounds."""
     outbox = MemoryOutbox(max_messages=5, max_bytes=2_000, max_message_bytes=300)
-    in_flight: list[int] = []
+    in_flight: list[Key] = []
     last_put: dict[Priority, int] = dict.fromkeys(PRIORITIES, 0)
     for offered, (step, priority, amount) in enumerate(script):
         if step == "put":
@@ -122,17 +122,20 @@ def test_every_message_is_in_one_place(
             assert outbox.statistics().waiting_bytes <= 2_000
         elif step == "take":
             taken = outbox.take(amount % 4)
-            in_flight += [entry.number for entry in taken]
+            in_flight += [entry.key for entry in taken]
             for entry in taken:
-                assert entry.number > last_put[entry.message.priority]
-                last_put[entry.message.priority] = entry.number
+                assert entry.key.number > last_put[entry.message.priority]
+                last_put[entry.message.priority] = entry.key.number
         elif step == "give_back":
             outbox.give_back()
             in_flight.clear()
             last_put = dict.fromkeys(PRIORITIES, 0)
         elif in_flight:
-            number = in_flight.pop(amount % len(in_flight))
-            (outbox.settle if step == "settle" else outbox.refuse)(number)
+            key = in_flight.pop(amount % len(in_flight))
+            if step == "settle":
+                outbox.settle(key)
+            else:
+                outbox.refuse(key, "")
         check_sum(outbox.statistics())
         assert outbox.statistics().in_flight == len(in_flight)
     if close:

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from edgeapp.uplink.client import Received
+from edgeapp.uplink.connection import Received
 from edgeapp.uplink.tap import as_json_line, as_line
 
 

@@ -1,0 +1,90 @@
+"""What the device itself says, beside the results of its pipelines.
+
+The Structs are the contract, as those of `outputs.bodies` are for results; sealing adds the
+envelope. Topics are below `<prefix>/<device>/`.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from edgeapp.core.message import Priority
+
+Count = Annotated[int, Meta(ge=0)]
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Fields of its own follow; none is shared."""
+
+
+class GapNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Topic `gap`: messages that were taken in and had to be dropped. Nothing else is missing."""
+
+    schema: Literal["edgeapp/gap/1"]
+    reason: Literal["full", "expired", "disk"]
+    """The outbox was full; they outlived their time; the disk was lost, and them with it."""
+    priority: Priority
+    """Their class."""
+    count: Annotated[int, Meta(ge=1)]
+    first: str
+    """Id of the first one of them."""
+    last: str
+    """Id of the last one of them. Those of other classes in between are not missing."""
+
+
+class PipelineNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Topic `<pipeline>/state`, retained: what a pipeline does."""
+
+    schema: Literal["edgeapp/pipeline/1"]
+    pipeline: str
+    state: Literal["starting", "running", "waiting", "paused", "failed", "finished", "stopped"]
+    why: str
+    """Where it is not running, and there is a reason."""
+
+
+class VariantNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Topic `<pipeline>/<stage>/variant`, retained: which model a stage uses."""
+
+    schema: Literal["edgeapp/variant/1"]
+    pipeline: str
+    stage: str
+    variant: str
+    rung: Count
+    """Its position on the ladder; 0 is the best."""
+    divisor: Annotated[int, Meta(ge=1)]
+    """One packet of so many is answered."""
+    pinned: bool
+    """Somebody holds it there."""
+
+
+class SettingsNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Topic `<pipeline>/<stage>/settings`, retained: the options that can be changed live."""
+
+    schema: Literal["edgeapp/settings/1"]
+    pipeline: str
+    stage: str
+    values: dict[str, float | int | bool | str | None]
+
+
+class OutboxNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Topic `outbox`, retained: how well messages are kept."""
+
+    schema: Literal["edgeapp/outbox/1"]
+    store: Literal["disk", "memory"]
+    """Where messages wait. In memory they are lost with the power."""
+    problem: str
+    """Why they are not on the disk though they should be."""
+    dead: Count
+    """Messages that the broker refused for good, kept aside."""
+
+
+class ReplyNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The response topic of a command, else `reply`: what became of it."""
+
+    schema: Literal["edgeapp/reply/1"]
+    command: str
+    """Its topic, below `<prefix>/<device>/`."""
+    ok: bool
+    said: str
+    """What was done, or why not."""
