@@ -1,10 +1,13 @@
-"""The healthy neighbour's run alone, which every trial is measured against."""
+"""The healthy neighbour's run alone, which every trial is measured against; disks to be hurt."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from tests.faults.trial import Trial, attempt, check_counts, counts
+from tests.servers.disk import Disk, DisksMissingError
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +31,19 @@ def unharmed(alone: Trial) -> Callable[[Trial], None]:
         assert not any("Traceback" in line for line in trial.said), trial.said
 
     return check
+
+
+@pytest.fixture
+def make_disk(tmp_path: Path) -> Iterator[Callable[..., Disk]]:
+    """Makes disks, or skips where this machine cannot mount any and says why."""
+    with ExitStack() as disks:
+
+        def make(name: str = "a", *, size_mb: int = 64) -> Disk:
+            place = tmp_path / name
+            place.mkdir()
+            try:
+                return disks.enter_context(Disk(place, size_mb=size_mb))
+            except DisksMissingError as error:
+                pytest.skip(str(error))
+
+        yield make

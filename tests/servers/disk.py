@@ -1,0 +1,115 @@
+"""A disk that can lose its power, fill up and become read-only: ext4 in a file, by a loop device."""
+
+import fcntl
+import os
+import struct
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_SHUTDOWN = 0x8004587D
+"""FS_IOC_SHUTDOWN: EXT4_IOC_SHUTDOWN of Linux's fs/ext4/ext4.h."""
+_NO_LOG_FLUSH = 2
+"""EXT4_GOING_FLAGS_NOLOGFLUSH: what is in the page cache or in the open transaction is lost."""
+_NEEDED = (("mkfs.ext4", "e2fsprogs"), ("mount", "mount"), ("umount", "mount"))
+_SBIN = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+
+
+class DisksMissingError(Exception):
+    """This machine lets nobody mount a file as a disk."""
+
+
+class Disk:
+    """An ext4 file system, mounted at `folder` from the start.
+
+    What was synced survives `cut_power`, nothing else does: it drops the page cache, though not
+    what a disk that lies about its own cache would lose. Whatever becomes of the process that
+    made it, nothing stays mounted.
+    """
+
+    def __init__(self, place: Path, *, size_mb: int = 64) -> None:
+        """Make it, in the folder `place`.
+
+        Raises:
+            DisksMissingError: that cannot be done here; says what is missing.
+        """
+        if os.geteuid() != 0:
+            raise DisksMissingError("mounting a disk needs root: use a privileged container")
+        self.folder = place / "disk"
+        self.folder.mkdir()
+        self._image = place / "disk.img"
+        with self._image.open("wb") as image:
+            image.truncate(size_mb * 1024 * 1024)
+        _run("mkfs.ext4", "-q", "-F", "-m", "0", str(self._image))
+        # Ends when its input does, which is at the latest when this process is gone.
+        self._janitor = subprocess.Popen(
+            ["sh", "-c", 'read -r _; umount -l "$0"', str(self.folder)],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            env={"PATH": _SBIN},
+        )
+        try:
+            self.mount()
+        except DisksMissingError:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def mount(self) -> None:
+        """Mount it; ext4 recovers what its journal holds."""
+        _run("mount", "-o", "loop", str(self._image), str(self.folder))
+
+    def unmount(self) -> None:
+        """Unmount it; nobody may have a file on it open."""
+        _run("umount", str(self.folder))
+
+    def cut_power(self) -> None:
+        """Lose what is not synced; every call that touches the disk fails from now on (EIO)."""
+        handle = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.ioctl(handle, _SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
+        finally:
+            os.close(handle)
+
+    def become_read_only(self) -> None:
+        """Refuse writes from now on (EROFS), as ext4 does once its device has failed it."""
+        _run("mount", "-o", "remount,abort", str(self.folder))
+
+    def free_bytes(self) -> int:
+        """What an unprivileged process could still write."""
+        state = os.statvfs(self.folder)
+        return state.f_bavail * state.f_frsize
+
+    def close(self) -> None:
+        """Unmount it, also where files on it are open."""
+        self._janitor.communicate()
+
+
+def _run(program: str, *arguments: str) -> None:
+    try:
+        subprocess.run(
+            [program, *arguments],
+            check=True,
+            capture_output=True,
+            text=True,
+            env={"PATH": _SBIN, "LC_ALL": "C"},
+        )
+    except FileNotFoundError:
+        package = dict(_NEEDED)[program]
+        raise DisksMissingError(
+            f"'{program}' is not installed: sudo apt install {package}"
+        ) from None
+    except subprocess.CalledProcessError as error:
+        raise DisksMissingError(f"{program} fails here: {error.stderr.strip()}") from error
