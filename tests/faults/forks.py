@@ -1,0 +1,107 @@
+"""Processes that start within milliseconds, to be killed: forks of one that has imported all."""
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+REPO = Path(__file__).resolve().parents[2]
+_PR_SET_PDEATHSIG = 1
+
+
+def serve(work: Callable[..., None]) -> None:
+    """Fork for each line of standard input, and do the work that it orders, in JSON.
+
+    Ends with its input, and its forks with it. For scripts that `Forks` runs.
+    """
+    for line in sys.stdin:
+        order = json.loads(line)
+        sys.stdout.flush()
+        child = os.fork()
+        if not child:
+            _work(work, order)
+        print(child, flush=True)
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def _work(work: Callable[..., None], order: dict[str, Any]) -> None:
+    code = 1
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        work(**order)
+        code = 0
+    except SystemExit as ending:
+        code = ending.code if isinstance(ending.code, int) else 1
+    except BaseException:  # noqa: BLE001  whatever it is, the fork must not live on as the server
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+class Forks:
+    """A script of this folder that calls `serve`; one fork of it at a time."""
+
+    def __init__(self, script: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name(script))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=REPO,
+            env={**os.environ, "PYTHONPATH": str(REPO)},
+        )
+        self.pid = 0
+        """The fork's."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.kill()  # its fork goes with it
+        self._process.communicate()
+
+    def start(self, **order: Any) -> None:
+        """Fork."""
+        assert not self.pid
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        self.pid = int(self._answer())
+
+    def freeze(self) -> None:
+        """Let the fork do nothing more."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def kill(self) -> None:
+        """Kill the fork; it must not have ended by itself."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        code = self.wait()
+        assert code == -signal.SIGKILL, f"it ended with {code}; see standard error"
+
+    def wait(self) -> int:
+        """The code with which the fork ends."""
+        code = int(self._answer())
+        self.pid = 0
+        return code
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        answer = self._process.stdout.readline()
+        assert answer, "the script ended; see standard error"
+        return answer
