@@ -26,6 +26,7 @@ from edgeapp.uplink.client import Connector
 from edgeapp.uplink.connection import Endpoint, Publication
 from edgeapp.uplink.outbox import MemoryOutbox
 from edgeapp.uplink.sender import MqttUplink
+from edgeapp.uplink.wall_clock import WallClock
 from edgeapp.uplink.wire import Sealer, Topics
 
 PARTS = Path(__file__).resolve().parent / "parts"
@@ -80,7 +81,7 @@ def _uplink(port: int, log: LogBook, clock: MonotonicClock) -> MqttUplink:
     will = Publication(topics.status, b"offline", retain=True)
     return MqttUplink(
         topics,
-        Sealer("bench", 1, clock),
+        Sealer("bench", 1, WallClock(clock)),
         MemoryOutbox(),
         Connector(Endpoint("127.0.0.1", port), client_id="bench", will=will),
         log=log,

@@ -17,6 +17,7 @@ from edgeapp.uplink.connection import Endpoint, Publication, Tls
 from edgeapp.uplink.outbox import MemoryOutbox
 from edgeapp.uplink.run_number import next_run
 from edgeapp.uplink.sender import MqttUplink, NullUplink
+from edgeapp.uplink.wall_clock import WallClock
 from edgeapp.uplink.wire import ROOT, Sealer, Topics
 
 
@@ -84,7 +85,7 @@ def link_up(
     Raises:
         Unavailable: a broker is needed, none is named, and the embedded one does not start.
     """
-    sealer = Sealer(device.device, next_run(device.data_dir, log), clock)
+    sealer = Sealer(device.device, next_run(device.data_dir, log), WallClock(clock))
     if not needs_broker(plans):
         yield LinkUp(NullUplink(sealer, MemoryOutbox(), clock), None)
     elif device.mqtt is not None:
@@ -140,7 +141,7 @@ def _to(
     uplink = MqttUplink(
         topics,
         sealer,
-        MemoryOutbox(),
+        MemoryOutbox(run=sealer.run),
         connect,
         log=log,
         clock=clock,

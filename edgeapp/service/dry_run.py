@@ -22,6 +22,8 @@ from edgeapp.core.plugin import Options
 from edgeapp.plan.graph import Plan, StagePlan
 from edgeapp.runtime.kit import Kit
 from edgeapp.runtime.pipeline import Pipeline
+from edgeapp.uplink.outbox import Key
+from edgeapp.uplink.wall_clock import WallClock
 from edgeapp.uplink.wire import Sealer
 
 _DEVICE, _RUN = "replay", 1
@@ -98,9 +100,8 @@ class _Teller:
     """An uplink that seals every message and sends none."""
 
     def __init__(self, clock: FakeClock, say: Callable[[Said], None]) -> None:
-        self._sealer = Sealer(
-            _DEVICE, _RUN, clock, wall_ns=clock.now_ns, synchronised=lambda: False
-        )
+        wall = WallClock(clock, boot=_DEVICE, wall_ns=clock.now_ns, synchronised=lambda: False)
+        self._sealer = Sealer(_DEVICE, _RUN, wall)
         self._say = say
         self._count = 0
 
@@ -116,7 +117,7 @@ class _Teller:
     def seal(self, message: Message) -> bytes:
         """Put the envelope around it."""
         self._count += 1
-        return self._sealer.seal(message, self._count)
+        return self._sealer.seal(message, Key(_RUN, self._count))
 
 
 class _Quiet:

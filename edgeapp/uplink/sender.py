@@ -65,7 +65,7 @@ class NullUplink:
 
     def seal(self, message: Message) -> bytes:
         """Put the envelope around a message's body."""
-        return self._sealer.seal(message, self._outbox.next_number())
+        return self._sealer.seal(message, Key(self._sealer.run, self._outbox.next_number()))
 
     def statistics(self) -> UplinkStatistics:
         """The uplink at this moment: never connected."""
@@ -131,7 +131,7 @@ class MqttUplink:
 
     def seal(self, message: Message) -> bytes:
         """Put the envelope around a message's body, for outputs that deliver on their own."""
-        return self._sealer.seal(message, self._outbox.next_number())
+        return self._sealer.seal(message, Key(self._sealer.run, self._outbox.next_number()))
 
     def statistics(self) -> UplinkStatistics:
         """The uplink at this moment, as a frozen snapshot."""
@@ -289,7 +289,7 @@ class MqttUplink:
         below, seal = self._topics.below, self._sealer.seal
         for entry in entries:
             message = entry.message
-            payload = seal(message, entry.key.number)
+            payload = seal(message, entry.key, boot=entry.boot, replay=entry.replay)
             topic = below + message.topic
             if len(payload) + len(topic) + _PACKET_OVERHEAD > connection.max_packet_bytes:
                 self._refuse(entry.key, "larger than the broker takes")

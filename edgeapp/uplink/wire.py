@@ -1,28 +1,30 @@
-"""The envelope around a body, and the one place where monotonic time becomes wall time.
+"""The envelope around a body.
 
-A body is encoded on a lane; sealing puts `id`, `time`, `clock` and `age_ms` before it by splicing
-bytes, which costs a few microseconds and never parses.
+A body is encoded on a lane; sealing puts `id`, `time`, `clock` and the rest before it by splicing
+bytes, which costs a few microseconds and never parses. It happens when a message is sent, so that
+what waited gets the best time that is known by then.
 """
 
-import ctypes
 import re
 import time
-from collections.abc import Callable
+from math import ceil
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
-from edgeapp.core.clock import NS, Clock
+from edgeapp.core.clock import NS
 from edgeapp.core.message import Message
+from edgeapp.uplink.connection import Extra
+from edgeapp.uplink.outbox import Key
+from edgeapp.uplink.wall_clock import Instant, WallClock
 
 ROOT = "edgeapp"
 """First level of every topic."""
 
 _DEVICE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_STA_UNSYNC = 0x0040
-_TIME_ERROR = 5
 _MS = 1_000_000
+_LAST_SECOND = 253_402_300_799  # of the year 9999
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,19 +37,31 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ]
     """Wall time at which the packet was taken, RFC 3339 in UTC."""
     clock: Literal["synced", "unsynced"]
-    """Whether the device's wall clock was synchronised when the message was sealed."""
-    age_ms: Annotated[float, Meta(ge=0)]
-    """Time from taking the packet to sealing the message."""
+    """Whether `time` comes of a synchronised clock; otherwise it is a guess."""
+    age_ms: Annotated[float, Meta(ge=0)] | None
+    """Time from taking the packet to sealing the message; null where it cannot be known."""
+    replay: bool
+    """The message waited, and is sent beside those of now."""
+    boot: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | UnsetType = UNSET
+    """Only where `clock` is "unsynced": names the boot in which `up_ms` counts."""
+    up_ms: Annotated[float, Meta(ge=0)] | UnsetType = UNSET
+    """Ditto: when the packet was taken, in milliseconds since that boot."""
 
 
 def message_schema(body: dict[str, Any]) -> dict[str, Any]:
     """The JSON Schema of a sealed message, from the schema of its body."""
     envelope = msgspec.json.schema_components([Envelope])[1]["Envelope"]
+    only_unsynced = {
+        "if": {"properties": {"clock": {"const": "unsynced"}}},
+        "then": {"required": ["boot", "up_ms"]},
+        "else": {"properties": {"boot": False, "up_ms": False}},
+    }
     return {
         **body,
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "properties": {**envelope["properties"], **body["properties"]},
         "required": [*envelope["required"], *body["required"]],
+        **only_unsynced,
     }
 
 
@@ -73,75 +87,89 @@ class Topics:
 class Sealer:
     """Puts the envelope around bodies. Safe from any thread: it only reads clocks."""
 
-    def __init__(
-        self,
-        device: str,
-        run: int,
-        clock: Clock,
-        *,
-        wall_ns: Callable[[], int] = time.time_ns,
-        synchronised: Callable[[], bool] | None = None,
-    ) -> None:
-        """Begin to seal.
-
-        `clock` must be the one that stamps `Message.taken_ns`. `wall_ns`: nanoseconds since 1970.
-        `synchronised`: whether the wall clock can be trusted; asked at most once a second.
-        """
-        self._prefix = f'{{"id":"{device}/{run}/'.encode()
-        self._clock = clock
-        self._wall_ns = wall_ns
-        self._synchronised = synchronised or wall_clock_is_synchronised
-        self._synced: tuple[int, bytes] = (-NS, b"")
+    def __init__(self, device: str, run: int, wall: WallClock) -> None:
+        """Begin to seal. `wall` counts on the clock that stamps `Message.taken_ns`."""
+        self.run = run
+        """The run of this device that messages which never wait are numbered in."""
+        self._device = device
+        self._prefix = f'{{"id":"{device}/'.encode()
+        self._wall = wall
         self._second: tuple[int, bytes] = (-1, b"")
 
-    def seal(self, message: Message, number: int) -> bytes:
-        """A message as it leaves the device; `number` becomes the last part of its id."""
+    def seal(
+        self, message: Message, key: Key, *, boot: str | None = None, replay: bool = False
+    ) -> bytes:
+        """A message as it leaves the device; a binary body is returned as it is.
+
+        `boot`: in which `message.taken_ns` counts; None: this one. `replay`: the message waited,
+        and is sent beside those of now.
+        """
         if message.binary:
             return message.body
-        now_ns = self._clock.now_ns()
-        age_ns = max(0, now_ns - message.taken_ns)
-        seconds, rest_ns = divmod(self._wall_ns() - age_ns, NS)
-        known, text = self._second
-        if known != seconds:
-            text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)).encode()
-            self._second = (seconds, text)
-        return b'%b%d","time":"%b.%03dZ","clock":"%b","age_ms":%.1f,%b' % (
+        wall, taken_ns = self._wall, message.taken_ns
+        instant = wall.time_of(taken_ns, boot)
+        age_ns = wall.age_ns(taken_ns, boot)
+        return b'%b%d/%d","time":"%b","clock":"%b","age_ms":%b,"replay":%b%b,%b' % (
             self._prefix,
-            number,
-            text,
-            rest_ns // _MS,
-            self._state(now_ns),
-            age_ns / _MS,
+            key[0],
+            key[1],
+            self._text(instant.wall_ns),
+            b"synced" if instant.synced else b"unsynced",
+            b"null" if age_ns is None else b"%.1f" % (age_ns / _MS),
+            b"true" if replay else b"false",
+            b"" if instant.synced else self._boot(taken_ns, boot),
             message.body[1:],
         )
 
-    def _state(self, now_ns: int) -> bytes:
-        asked_ns, state = self._synced
-        if not state or now_ns - asked_ns >= NS:
-            state = b"synced" if self._synchronised() else b"unsynced"
-            self._synced = (now_ns, state)
-        return state
+    def extra(
+        self, message: Message, key: Key, *, boot: str | None = None, replay: bool = False
+    ) -> Extra | None:
+        """What goes beside a message where MQTT 5 is spoken; None: nothing.
 
+        What is left of its time to live, at least a second; and of a binary body its content type
+        and the fields of the envelope, in words.
+        """
+        if message.ttl_s is None and not message.binary:
+            return None
+        expiry_s = None
+        if message.ttl_s is not None:
+            left_s = message.ttl_s - self._wall.least_age_ns(message.taken_ns, boot) / NS
+            expiry_s = max(1, ceil(left_s))
+        if not message.binary:
+            return Extra(expiry_s)
+        return Extra(
+            expiry_s, message.content_type, user=self._words(message.taken_ns, key, boot, replay)
+        )
 
-class _Timex(ctypes.Structure):
-    """The start of Linux's `struct timex`, with room for all of it."""
+    def _words(
+        self, taken_ns: int, key: Key, boot: str | None, replay: bool
+    ) -> tuple[tuple[str, str], ...]:
+        instant: Instant = self._wall.time_of(taken_ns, boot)
+        age_ns = self._wall.age_ns(taken_ns, boot)
+        words = [
+            ("id", f"{self._device}/{key.run}/{key.number}"),
+            ("time", self._text(instant.wall_ns).decode()),
+            ("clock", "synced" if instant.synced else "unsynced"),
+            ("replay", "true" if replay else "false"),
+        ]
+        if age_ns is not None:
+            words.append(("age_ms", f"{age_ns / _MS:.1f}"))
+        if not instant.synced:
+            words += [("boot", boot or self._wall.boot), ("up_ms", f"{max(0, taken_ns) / _MS:.1f}")]
+        return tuple(words)
 
-    _fields_ = (
-        ("modes", ctypes.c_uint),
-        ("offset", ctypes.c_long),
-        ("freq", ctypes.c_long),
-        ("maxerror", ctypes.c_long),
-        ("esterror", ctypes.c_long),
-        ("status", ctypes.c_int),
-        ("rest", ctypes.c_byte * 256),
-    )
+    def _boot(self, taken_ns: int, boot: str | None) -> bytes:
+        return b',"boot":"%b","up_ms":%.1f' % (
+            (boot or self._wall.boot).encode(),
+            max(0, taken_ns) / _MS,
+        )
 
-
-def wall_clock_is_synchronised() -> bool:
-    """Whether the kernel knows the wall clock to be synchronised, by adjtimex(2)."""
-    timex = _Timex()
-    try:
-        state: int = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex))
-    except (AttributeError, OSError):  # a C library without it
-        return False
-    return 0 <= state < _TIME_ERROR and not timex.status & _STA_UNSYNC
+    def _text(self, wall_ns: int) -> bytes:
+        """Wall time in words; what is before 1970 or after the year 9999 is moved there."""
+        seconds, rest_ns = divmod(wall_ns, NS)
+        known, text = self._second
+        if known != seconds:
+            shown = min(max(0, seconds), _LAST_SECOND)
+            text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(shown)).encode()
+            self._second = (seconds, text)
+        return b"%b.%03dZ" % (text, rest_ns // _MS)

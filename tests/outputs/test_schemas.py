@@ -20,6 +20,8 @@ from edgeapp.core.payload import Detections, Features, Score, Tracks
 from edgeapp.outputs.bodies import BODIES
 from edgeapp.outputs.console import line
 from edgeapp.outputs.encoder import BodyEncoder
+from edgeapp.uplink.outbox import Key
+from edgeapp.uplink.wall_clock import WallClock
 from edgeapp.uplink.wire import Sealer
 
 Wrap = Callable[[Any], Packet[Any]]
@@ -61,9 +63,11 @@ EVENT = Event(
 
 def seal(packet: Packet[Any]) -> dict[str, Any]:
     clock = FakeClock(start_ns=1_000_000_000)
-    sealer = Sealer("dev-1", 7, clock, wall_ns=lambda: 1_800_000_000_000_000_000)
+    sealer = Sealer("dev-1", 7, WallClock(clock, wall_ns=lambda: 1_800_000_000_000_000_000))
     body = BodyEncoder("porch", "people").encode(packet)
-    message: dict[str, Any] = json.loads(sealer.seal(Message("a/b", body, packet.taken_ns), 3))
+    message: dict[str, Any] = json.loads(
+        sealer.seal(Message("a/b", body, packet.taken_ns), Key(7, 3))
+    )
     return message
 
 

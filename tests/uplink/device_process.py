@@ -11,6 +11,7 @@ from edgeapp.uplink.client import Connector
 from edgeapp.uplink.connection import Endpoint, Publication
 from edgeapp.uplink.outbox import MemoryOutbox
 from edgeapp.uplink.sender import MqttUplink
+from edgeapp.uplink.wall_clock import WallClock
 from edgeapp.uplink.wire import Sealer, Topics
 
 
@@ -30,7 +31,7 @@ def make_uplink(endpoint: Endpoint, log: Log, device: str = "dev") -> MqttUplink
     will = Publication(topics.status, b"offline", retain=True)
     return MqttUplink(
         topics,
-        Sealer(device, 1, clock),
+        Sealer(device, 1, WallClock(clock)),
         MemoryOutbox(),
         Connector(endpoint, client_id=f"edgeapp-{device}", will=will),
         log=log,

@@ -16,6 +16,7 @@ from edgeapp.uplink import sender
 from edgeapp.uplink.connection import Publication
 from edgeapp.uplink.outbox import MemoryOutbox
 from edgeapp.uplink.sender import DRAIN_S, STABLE_S, WINDOW, MqttUplink, NullUplink
+from edgeapp.uplink.wall_clock import WallClock
 from edgeapp.uplink.wire import Sealer, Topics
 from tests.uplink.parts import FakeBroker, ListLog
 
@@ -26,13 +27,16 @@ class Device:
     def __init__(self, broker: FakeBroker, **bounds: int) -> None:
         self.broker = broker
         self.clock = FakeClock()
+        self.wall = WallClock(
+            self.clock, boot="test", wall_ns=lambda: 0, synchronised=lambda: False
+        )
         self.log = ListLog()
         self.pauses: list[float] = []
         self.outbox = MemoryOutbox(**bounds)
         self.stop = asyncio.Event()
         self.uplink = MqttUplink(
             Topics("dev"),
-            Sealer("dev", 1, self.clock, wall_ns=lambda: 0, synchronised=lambda: False),
+            Sealer("dev", 1, self.wall),
             self.outbox,
             broker,
             log=self.log,
@@ -440,7 +444,7 @@ def test_nothing_is_lost_and_order_is_kept_whatever_the_broker_does(script: list
 
 def test_without_a_broker_messages_are_sealed_and_offers_counted() -> None:
     clock = FakeClock()
-    uplink = NullUplink(Sealer("dev", 1, clock), MemoryOutbox(), clock)
+    uplink = NullUplink(Sealer("dev", 1, WallClock(clock)), MemoryOutbox(), clock)
     ids = [json.loads(uplink.seal(Message("a", b'{"n":1}', 0)))["id"] for _ in range(2)]
     assert ids == ["dev/1/1", "dev/1/2"]
     assert not uplink.offer(Message("a", b'{"n":1}', 0))
