@@ -19,7 +19,8 @@ class EventSlot(TransformSlot):
     """Ends the events that a stage forgets: when it faults, or leaves them open at the end.
 
     So that nobody downstream waits for ever for the end of what began. The fact `cut_short` tells
-    such an end from one that the stage saw.
+    such an end from one that the stage saw. Bursts are taken singly, also where the stage offers
+    `process_many`: each answer is followed before the next packet, which may fault.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -37,10 +38,6 @@ class EventSlot(TransformSlot):
             return False
         self._acknowledgements.append(tell)
         return True
-
-    def _bind(self, stage: Any) -> None:
-        super()._bind(stage)
-        self._many = None  # each answer is followed before the next packet, which may fault
 
     def handle(self, burst: list[AnyPacket]) -> list[AnyPacket]:
         """Answer a burst; then end what was left open by a stage that broke off in it."""

@@ -5,11 +5,12 @@ from typing import Any
 
 from edgeapp.core.link import AnyPacket
 from edgeapp.core.meters import StageMeters
+from edgeapp.core.packet import Packet
 from edgeapp.core.payload import Payload
 from edgeapp.errors import BadPacket, Stopping, Unavailable
 from edgeapp.plan.graph import StagePlan
 from edgeapp.runtime.kit import Kit, Life
-from edgeapp.runtime.results import packet_of
+from edgeapp.runtime.results import new_packet
 from edgeapp.runtime.slot import STEADY_NS, Slot
 
 
@@ -90,7 +91,9 @@ class Inlet(Slot):
             if self.waiting_for is not None:
                 self.waiting_for = None
                 self.log.info("source available again", epoch=epoch)
-            packet = packet_of((value, origin, epoch, seq, 0, t_ns, taken_ns, span_ns, lost, ()))
+            packet = new_packet(
+                Packet, (value, origin, epoch, seq, 0, t_ns, taken_ns, span_ns, lost, ())
+            )
             seq += 1
             meters.taken += 1
             meters.done += 1

@@ -2,17 +2,16 @@
 
 import inspect
 from collections.abc import Callable, Iterable
-from functools import partial
 from itertools import islice
 from typing import Any
 
 from edgeapp.core.link import AnyPacket
-from edgeapp.core.packet import At, Packet
+from edgeapp.core.packet import At
 from edgeapp.core.payload import Payload
 
 MOST_RESULTS = 100_000
 """Of one packet. A stage that gives more is taken to never end."""
-packet_of: Callable[[tuple[Any, ...]], AnyPacket] = partial(tuple.__new__, Packet)
+new_packet: Callable[[type[AnyPacket], tuple[Any, ...]], AnyPacket] = tuple.__new__
 """`Packet(...)` without the Python function between: a third of its time, for the hottest lines."""
 
 

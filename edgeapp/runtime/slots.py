@@ -1,6 +1,7 @@
 """Which slot a stage sits in."""
 
 from edgeapp.core.plugin import Plugin
+from edgeapp.runtime.burst_slot import BurstSlot
 from edgeapp.runtime.event_slot import EventSlot, opens_events
 from edgeapp.runtime.sink_slots import ActionSlot, OutputSlot
 from edgeapp.runtime.slot import Slot
@@ -14,7 +15,9 @@ def slot_class(plugin: Plugin) -> type[Slot]:
         TypeError: it is of another kind; sources and models have slots of their own.
     """
     if plugin.kind == "transform":
-        return EventSlot if opens_events(plugin) else TransformSlot
+        if opens_events(plugin):
+            return EventSlot
+        return BurstSlot if hasattr(plugin.factory, "process_many") else TransformSlot
     if plugin.kind == "action":
         return ActionSlot
     if plugin.kind == "output":
