@@ -24,20 +24,24 @@ class SinkSlot(Slot):
         super().__init__(plan, pipeline, kit, life, meters)
         self._deadline_ns = None if plan.deadline_ms is None else round(plan.deadline_ms * 1e6)
         self._when = None if plan.when is None else Matcher(plan.when, self.log)
+        self._choosy = self._when is not None or self._deadline_ns is not None
+        """Whether there is anything that `_takes` could say no to."""
 
-    def _is_meant(self, packet: AnyPacket) -> bool:
-        """Whether `when` lets a packet in; one that it leaves out is answered with nothing."""
-        if self._when is None or self._when(packet):
-            return True
-        self._owed_lost += packet.lost
-        return False
+    def _takes(self, packet: AnyPacket) -> bool:
+        """Whether `when` lets a packet in; one that it leaves out is answered with nothing.
 
-    def _refuse_late(self, packet: AnyPacket) -> None:
+        Raises:
+            BadPacket: it is let in, but too late.
+        """
+        if self._when is not None and not self._when(packet):
+            self._owed_lost += packet.lost
+            return False
         if (
             self._deadline_ns is not None
             and self.busy_since_ns - packet.taken_ns > self._deadline_ns
         ):
             raise BadPacket("older than deadline_ms", reason=LATE)
+        return True
 
 
 class ActionSlot(SinkSlot):
@@ -49,9 +53,8 @@ class ActionSlot(SinkSlot):
             self._act = lambda packet: self._runner.run(stage.act(packet))
 
     def _one(self, packet: AnyPacket, out: list[AnyPacket]) -> None:
-        if not self._is_meant(packet):
+        if self._choosy and not self._takes(packet):
             return
-        self._refuse_late(packet)
         packet = self._told(packet)
         self._act(packet)
         self._owed_lost = 0
@@ -79,9 +82,8 @@ class OutputSlot(SinkSlot):
         self._every_ns = ns(self.plan.every_s)
 
     def _one(self, packet: AnyPacket, out: list[AnyPacket]) -> None:
-        if not self._is_meant(packet):
+        if self._choosy and not self._takes(packet):
             return
-        self._refuse_late(packet)
         paced = self._every_ns and not self._begins_or_ends(packet)
         if paced and self._is_early(packet):
             self._owed_lost += packet.lost

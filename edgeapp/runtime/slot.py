@@ -127,6 +127,27 @@ class Slot:
         """Close the stage. What it raises is logged and goes no further."""
         self._close_quietly()
 
+    def tune(self, plan: StagePlan) -> None:
+        """Go over to other live options before the next burst, and keep them. Any thread."""
+        self.plan = plan
+        self.__dict__["handle"] = self._tune_and_handle  # for one call: others cost nothing more
+
+    def _tune_and_handle(self, burst: list[AnyPacket]) -> list[AnyPacket]:
+        self.__dict__.pop("handle", None)
+        if self._stage is not None:
+            self.busy_since_ns = self._now_ns()
+            try:
+                self._tune(self._stage)
+            except BaseException as error:
+                self._blame(error, None)
+                self._close_quietly()  # it is built anew, with its new options
+            finally:
+                self.busy_since_ns = 0
+        return self.handle(burst)
+
+    def _tune(self, stage: Any) -> None:
+        stage.tune(self.plan.options)
+
     def _build(self) -> Any:
         return self.plan.plugin.factory(self.plan.options, self.context)
 
@@ -154,7 +175,6 @@ class Slot:
         meters = self.meters
         life = self._life
         now_ns = self._now_ns
-        one = self._one
         meters.taken += len(burst)
         out: list[AnyPacket] = []
         for packet in burst:
@@ -168,7 +188,7 @@ class Slot:
                 continue
             self.busy_since_ns = began_ns = now_ns()
             try:
-                one(packet, out)
+                self._one(packet, out)
                 meters.done += 1
             except BadPacket as error:
                 self._drop(packet, error.reason)
