@@ -4,8 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-_MANTISSA_BITS = 3
-_BUCKETS = 64 << _MANTISSA_BITS
+_STEPS = 8
+"""Buckets for each doubling of the duration; a power of two."""
+_KEPT_BITS = _STEPS.bit_length()
+"""How many leading bits of a duration say which bucket is its own."""
+_BUCKETS = 64 * _STEPS
 
 
 class Histogram:
@@ -21,11 +24,11 @@ class Histogram:
 
     def record(self, duration_ns: int) -> None:
         """Count one duration in nanoseconds; below zero counts as zero."""
-        if duration_ns < 1 << _MANTISSA_BITS:
+        if duration_ns < _STEPS:
             self.counts[max(0, duration_ns)] += 1
             return
-        exponent = duration_ns.bit_length() - 1 - _MANTISSA_BITS
-        self.counts[(exponent << _MANTISSA_BITS) + (duration_ns >> exponent)] += 1
+        exponent = duration_ns.bit_length() - _KEPT_BITS
+        self.counts[exponent * _STEPS + (duration_ns >> exponent)] += 1
 
     def since(self, earlier: "Histogram") -> "Histogram":
         """What was recorded after `earlier` was copied."""
@@ -52,11 +55,10 @@ class Histogram:
 
 
 def _middle_ns(index: int) -> float:
-    if index < 1 << (_MANTISSA_BITS + 1):
+    if index < 2 * _STEPS:
         return float(index)
-    exponent = (index >> _MANTISSA_BITS) - 1
-    mantissa = (index & ((1 << _MANTISSA_BITS) - 1)) + (1 << _MANTISSA_BITS)
-    return (mantissa + 0.5) * (1 << exponent)
+    doublings, step = divmod(index, _STEPS)
+    return (_STEPS + step + 0.5) * (1 << (doublings - 1))
 
 
 @dataclass(slots=True)
