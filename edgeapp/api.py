@@ -25,6 +25,7 @@ from edgeapp.core.payload import (
 )
 from edgeapp.core.plugin import (
     InputPath,
+    Live,
     Options,
     OutputPath,
     Reads,
@@ -63,6 +64,7 @@ __all__ = [
     "Image",
     "InputPath",
     "Labels",
+    "Live",
     "Log",
     "Mask",
     "Matcher",

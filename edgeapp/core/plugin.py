@@ -82,6 +82,15 @@ class Live:
     """
 
 
+def live_options(options: type[Options]) -> dict[str, str]:
+    """The options that may be changed while the stage runs: key in YAML -> name of the field."""
+    return {
+        field.alias or name: name
+        for name, field in options.model_fields.items()
+        if any(isinstance(mark, Live) for mark in field.metadata)
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """What a marker says of a class."""

@@ -12,6 +12,8 @@ used and closed, all on one thread. Optional methods, found by name:
   first may be there: a batch of 1.
 - `acknowledge() -> str` on a transform whose alarms a person confirms: somebody has seen it. Called
   between two packets, on the thread of the stage; returns a sentence on what that did.
+- `tune(options) -> None` on any stage but a source, or on a decoder, whose options have one marked
+  `Live`: take over the values of those. Called between two packets, on the thread of the stage.
 - `deliver(sealed: bytes) -> None` on an output that is its own destination, such as a file.
 """
 

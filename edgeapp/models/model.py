@@ -84,6 +84,12 @@ class ModelStage:
             self._follow(wanted)
         return self._variant.answer(packet)
 
+    def tune(self, ladder: Ladder) -> None:
+        """Take over the live options of a ladder that differs from its own in nothing else."""
+        self._ladder = ladder
+        for rung, opened in self._open.items():
+            opened.variant.tune(ladder.variants[rung].options)
+
     def _follow(self, wanted: Setting) -> None:
         """Come as close to `wanted` as is possible without waiting."""
         if self._opening and not self._opening.thread.is_alive():
@@ -110,6 +116,8 @@ class ModelStage:
         self._opening = None
         if isinstance(opening.result, _Opened):
             self._open[opening.rung] = opening.result
+            if self._ladder is not opening.ladder:  # tuned meanwhile
+                opening.result.variant.tune(self._ladder.variants[opening.rung].options)
         else:
             self._strike(opening.rung, opening.result)
 
@@ -147,6 +155,7 @@ class _Opening:
 
     def __init__(self, ladder: Ladder, rung: int, context: Context, pool: Pool) -> None:
         self.rung = rung
+        self.ladder = ladder
         self.result: _Opened | BaseException
         """Set once the thread has ended."""
 

@@ -60,6 +60,10 @@ class Variant:
     def restart(self) -> None:
         """Forget what was carried from earlier packets: they were answered by another variant."""
 
+    def tune(self, options: Options) -> None:
+        """Give the decoder other values of its live options."""
+        self._decoder.tune(options)  # type: ignore[attr-defined]  # a decoder with live options has it
+
     def answer(self, packet: Packet[Any]) -> Packet[Any]:
         """Return the packet with its value replaced by what the model says of it."""
         feed = self._decoder.feed(packet.value, into=self._session.into)

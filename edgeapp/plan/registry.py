@@ -3,12 +3,12 @@
 import inspect
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from edgeapp.config.pipeline import VARIANT_KEYS, reserved
 from edgeapp.core.message import Message
 from edgeapp.core.packet import Packet
-from edgeapp.core.plugin import MARK, Kind, Mark, Options, Plugin
+from edgeapp.core.plugin import MARK, Kind, Mark, Options, Plugin, live_options
 from edgeapp.core.stage import Emit
 from edgeapp.errors import PluginError
 from edgeapp.plan.payloads import alternatives, given, name_of, taken
@@ -21,6 +21,9 @@ _METHODS: dict[Kind, tuple[str, ...]] = {
     "output": ("encode",),
 }
 _MAY_BE_ASYNC = frozenset({"process", "act", "encode"})
+_PLAIN = (bool, int, float, str, type(None))
+_NOT_LIVE = frozenset({"variant", "snapshot"})
+"""Words that stand in commands where the name of a live option would."""
 
 
 def mark_of(cls: object) -> Mark | None:
@@ -87,7 +90,8 @@ class _Registration:
     def _check_method(self, name: str) -> None:
         method = getattr(self.cls, name, None)
         if not inspect.isfunction(method):
-            raise self._fault(f"a {self.mark.kind} needs a method {name}()")
+            why = " for its live options" if name == "tune" else ""
+            raise self._fault(f"a {self.mark.kind} needs a method {name}(){why}")
         asynchronous = inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)
         if asynchronous and name not in _MAY_BE_ASYNC:
             raise self._fault(f"{name}() cannot be async: write 'def {name}'", method)
@@ -137,7 +141,27 @@ class _Registration:
             for word in {name, field.alias or name} & taken_words:
                 problem = f"the option '{word}' must be renamed: the word is the framework's own"
                 raise self._fault(problem, method)
+        self._check_live(options)
         return options
+
+    def _check_live(self, options: type[Options]) -> None:
+        """See that what is marked as live can be changed, and told of."""
+        live = live_options(options)
+        if not live:
+            return
+        key, method = next(iter(live)), self._method("__init__")
+        if self.mark.kind == "source":
+            problem = f"the option '{key}' cannot be live: a source is in one call all the time"
+            raise self._fault(problem, method)
+        for key, name in live.items():
+            if key in _NOT_LIVE:
+                problem = f"the option '{key}' cannot be live under this name: rename it"
+                raise self._fault(problem, method)
+            if not _is_plain(options.model_fields[name].annotation):
+                problem = f"the option '{key}' cannot be live: it is no number, switch or text"
+                raise self._fault(problem, method)
+        self._check_method("tune")
+        self._argument("tune", 0, options.__name__)
 
     def _taken(self, name: str, wrapper: Any = Packet, position: int = 0) -> Any:
         """The payload type of an argument annotated `Packet[...]` (or another wrapper)."""
@@ -213,6 +237,16 @@ class _Registration:
             variable = min(str(one) for one in free)
             problem = f"{name}() returns {variable}, which none of its arguments has"
             raise self._fault(problem, self._method(name))
+
+
+def _is_plain(annotation: Any) -> bool:
+    """Whether all that it allows is a number, true or false, a text, or nothing."""
+    if get_origin(annotation) is Literal:
+        return all(isinstance(one, _PLAIN) for one in get_args(annotation))
+    if isinstance(annotation, type):
+        return annotation in _PLAIN
+    among = get_args(annotation)
+    return bool(among) and all(_is_plain(one) for one in among)
 
 
 def _variables(types: Sequence[Any]) -> set[Any]:

@@ -38,6 +38,9 @@ class ModelSlot(Slot):
 
         return ModelStage(self.plan, self.context, self.dial, self._kit.pool)
 
+    def _tune(self, stage: Any) -> None:
+        stage.tune(self.plan)
+
     def _bind(self, stage: Any) -> None:
         self._process: Callable[[AnyPacket], AnyPacket] = stage.process
 

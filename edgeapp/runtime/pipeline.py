@@ -100,6 +100,16 @@ class Pipeline:
         """Open again, once all is closed. On the event loop."""
         self._resumed.set()
 
+    def tune(self, stage: StagePlan) -> None:
+        """Put other live options into a stage, for this run and those to come. On the event loop.
+
+        `stage`: as it is in the plan, but for values of its live options.
+        """
+        self.plan = replace(self.plan, stages={**self.plan.stages, stage.id: stage})
+        slot = self.slots.get(stage.id)
+        if slot is not None:
+            slot.tune(stage)
+
     async def until_paused(self, stop: asyncio.Event) -> None:
         """Wait for a `pause` since the last run began, or for `stop`."""
         await first_of(stop.wait(), self._pausing.wait())

@@ -9,7 +9,7 @@ import asyncio
 import random
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from edgeapp.core.clock import NS, ns
@@ -130,10 +130,12 @@ class Slot:
     def tune(self, plan: StagePlan) -> None:
         """Go over to other live options before the next burst, and keep them. Any thread."""
         self.plan = plan
-        self.__dict__["handle"] = self._tune_and_handle  # for one call: others cost nothing more
+        # For one call: the others cost nothing more.
+        self.handle = self._tune_and_handle  # type: ignore[method-assign]  # on purpose
 
     def _tune_and_handle(self, burst: list[AnyPacket]) -> list[AnyPacket]:
-        self.__dict__.pop("handle", None)
+        with suppress(AttributeError):  # two tunes at once, of which this call did both
+            del self.handle
         if self._stage is not None:
             self.busy_since_ns = self._now_ns()
             try:
