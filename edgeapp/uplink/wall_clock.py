@@ -75,22 +75,14 @@ class WallClock:
         self._now: tuple[int, Offset] = (_NEVER_NS, Offset(0, synced=False))  # when asked, offset
         self._earlier: dict[str, Offset] = {}
 
-    def now_ns(self) -> int:
-        """The monotonic clock."""
-        return self._clock.now_ns()
-
     def offset(self) -> Offset:
         """The offset of this boot; equal to the one before unless it really changed."""
+        return self._offset(self._clock.now_ns())
+
+    def now(self) -> tuple[int, Offset]:
+        """Monotonic time, and the offset of this boot."""
         now_ns = self._clock.now_ns()
-        asked_ns, offset = self._now
-        if now_ns - asked_ns < NS:
-            return offset
-        with self._lock:
-            asked_ns, offset = self._now
-            if now_ns - asked_ns >= NS:
-                offset = self._newer(offset)
-                self._now = (now_ns, offset)
-            return offset
+        return now_ns, self._offset(now_ns)
 
     def learn(self, offsets: Mapping[str, Offset]) -> None:
         """Take the offsets of earlier boots, by their ids. What it says of this boot is ignored."""
@@ -117,11 +109,11 @@ class WallClock:
         """
         if boot is None or boot == self.boot:
             return max(0, self._clock.now_ns() - mono_ns)
-        earlier, offset = self._earlier.get(boot), self.offset()
+        earlier = self._earlier.get(boot)
+        now_ns, offset = self.now()
         if earlier is None or not (earlier.synced and offset.synced):
             return None
-        now_ns = self._clock.now_ns() + offset.offset_ns
-        return max(0, now_ns - (mono_ns + earlier.offset_ns))
+        return max(0, now_ns + offset.offset_ns - (mono_ns + earlier.offset_ns))
 
     def least_age_ns(self, mono_ns: int, boot: str | None = None) -> int:
         """How long ago an instant of `boot` was, or the least that is certain.
@@ -130,6 +122,17 @@ class WallClock:
         """
         age_ns = self.age_ns(mono_ns, boot)
         return max(0, self._clock.now_ns()) if age_ns is None else age_ns
+
+    def _offset(self, now_ns: int) -> Offset:
+        asked_ns, offset = self._now
+        if now_ns - asked_ns < NS:
+            return offset
+        with self._lock:
+            asked_ns, offset = self._now
+            if now_ns - asked_ns >= NS:
+                offset = self._newer(offset)
+                self._now = (now_ns, offset)
+            return offset
 
     def _newer(self, held: Offset) -> Offset:
         # Asked before and after: a step in between makes the reading worth nothing.

@@ -94,6 +94,7 @@ class Sealer:
         self._device = device
         self._prefix = f'{{"id":"{device}/'.encode()
         self._wall = wall
+        self._boot = wall.boot.encode()
         self._second: tuple[int, bytes] = (-1, b"")
 
     def seal(
@@ -106,19 +107,23 @@ class Sealer:
         """
         if message.binary:
             return message.body
-        wall, taken_ns = self._wall, message.taken_ns
-        instant = wall.time_of(taken_ns, boot)
-        age_ns = wall.age_ns(taken_ns, boot)
-        return b'%b%d/%d","time":"%b","clock":"%b","age_ms":%b,"replay":%b%b,%b' % (
+        taken_ns = message.taken_ns
+        if boot is None:
+            now_ns, (offset_ns, synced) = self._wall.now()
+            wall_ns = taken_ns + offset_ns
+            age = b"%.1f" % ((now_ns - taken_ns) / _MS) if now_ns > taken_ns else b"0.0"
+        else:
+            wall_ns, synced = self._wall.time_of(taken_ns, boot)
+            age_ns = self._wall.age_ns(taken_ns, boot)
+            age = b"null" if age_ns is None else b"%.1f" % (age_ns / _MS)
+        return b'%b%d/%d","time":"%b","clock":"%b","age_ms":%b,"replay":%b,%b' % (
             self._prefix,
-            key[0],
-            key[1],
-            self._text(instant.wall_ns),
-            b"synced" if instant.synced else b"unsynced",
-            b"null" if age_ns is None else b"%.1f" % (age_ns / _MS),
+            *key,
+            self._text(wall_ns),
+            b"synced" if synced else b"unsynced",
+            age,
             b"true" if replay else b"false",
-            b"" if instant.synced else self._boot(taken_ns, boot),
-            message.body[1:],
+            message.body[1:] if synced else self._of_boot(message, boot),
         )
 
     def extra(
@@ -158,10 +163,11 @@ class Sealer:
             words += [("boot", boot or self._wall.boot), ("up_ms", f"{max(0, taken_ns) / _MS:.1f}")]
         return tuple(words)
 
-    def _boot(self, taken_ns: int, boot: str | None) -> bytes:
-        return b',"boot":"%b","up_ms":%.1f' % (
-            (boot or self._wall.boot).encode(),
-            max(0, taken_ns) / _MS,
+    def _of_boot(self, message: Message, boot: str | None) -> bytes:
+        return b'"boot":"%b","up_ms":%.1f,%b' % (
+            boot.encode() if boot else self._boot,
+            max(0, message.taken_ns) / _MS,
+            message.body[1:],
         )
 
     def _text(self, wall_ns: int) -> bytes:
