@@ -2,16 +2,16 @@
 
 import threading
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from edgeapp.core.message import Message, Priority
 
-Reason = Literal["full", "too_large", "expired", "disk", "stopped", "refused"]
+Reason = Literal["full", "too_large", "expired", "disk", "stopped", "refused", "purged"]
 """Why a message was dropped: the outbox was full; it is larger than a broker takes; it outlived its
 time; the disk that kept it was lost; the device stopped before it could be sent or written; the
-broker refused it for good."""
+broker refused it for good; somebody had it removed."""
 
 PRIORITIES: tuple[Priority, ...] = ("critical", "normal", "bulk")
 """Sent in this order, dropped in the opposite one."""
@@ -111,8 +111,17 @@ class Outbox(Protocol):
     def give_back(self) -> None:
         """Whatever was taken and has not settled waits again, before all others."""
 
+    def wake_with(self, wake: Callable[[], None]) -> None:
+        """Call `wake`, from any thread, when there is something to take that no `put` announced.
+
+        A page of the backlog was read, or a message about a gap is ready. It must not block.
+        """
+
     def close(self) -> int:
-        """Refuse what comes, write what can be kept; returns how many messages are lost."""
+        """Refuse what comes, write what can be kept; returns how many messages are lost.
+
+        The one call that waits for the disk, for some seconds at most.
+        """
 
     def statistics(self) -> OutboxStatistics:
         """The outbox at this moment, as a frozen snapshot."""
@@ -222,6 +231,9 @@ class MemoryOutbox:
 
     def divide(self) -> None:
         """Nothing: all that waits here is live."""
+
+    def wake_with(self, wake: Callable[[], None]) -> None:
+        """Nothing: all that can be taken was put."""
 
     def give_back(self) -> None:
         """Whatever was taken and has not settled waits again, before all others.
