@@ -87,8 +87,8 @@ class ModelStage:
     def tune(self, ladder: Ladder) -> None:
         """Take over the live options of a ladder that differs from its own in nothing else."""
         self._ladder = ladder
-        for rung, opened in self._open.items():
-            opened.variant.tune(ladder.variants[rung].options)
+        for rung, one in self._open.items():
+            one.variant.tune(ladder.variants[rung].options)
 
     def _follow(self, wanted: Setting) -> None:
         """Come as close to `wanted` as is possible without waiting."""

@@ -25,9 +25,7 @@ _NOWHERE = Place("the command")
 def settings_of(stage: StagePlan, rung: int = 0) -> Mapping[str, Setting]:
     """The live options of a stage with their values; of a model stage, those of one rung."""
     options = stage.variants[rung].options if stage.variants else stage.options
-    return {
-        key: getattr(options, name) for key, name in live_options(stage.plugin.options).items()
-    }
+    return {key: getattr(options, name) for key, name in live_options(stage.plugin.options).items()}
 
 
 def tuned(stage: StagePlan, option: str, text: str) -> StagePlan:

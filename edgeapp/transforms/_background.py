@@ -46,6 +46,10 @@ class Background:
         self._warm_up_s = warm_up_s
         self._count = 1
 
+    def tune(self, contrast: float) -> None:
+        """Another `contrast`."""
+        self._contrast = np.float32(contrast)
+
     def moving(self, grey: Grey, step_s: float) -> tuple[NDArray[np.uint8], bool]:
         """Where a picture deviates from the scene, 255, else 0; and whether it does everywhere.
 

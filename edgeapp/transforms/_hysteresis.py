@@ -37,7 +37,7 @@ class Watch:
     """
 
     def __init__(self, rules: Rules) -> None:
-        self._rules = rules
+        self.rules = rules
         self._hits: deque[tuple[int, float]] = deque(maxlen=rules.hits)
         """When the latest high scores began, and how high they were."""
         self.episode: Episode | None = None
@@ -45,7 +45,7 @@ class Watch:
 
     def hear(self, score: float, begin_ns: int, end_ns: int) -> Episode | None:
         """Take the next score; the episode that is over with it."""
-        rules, episode = self._rules, self.episode
+        rules, episode = self.rules, self.episode
         if episode is None:
             if score >= rules.enter:
                 self._hit(score, begin_ns, end_ns)
@@ -63,7 +63,7 @@ class Watch:
         return None
 
     def _hit(self, score: float, begin_ns: int, end_ns: int) -> None:
-        rules = self._rules
+        rules = self.rules
         self._hits.append((begin_ns, score))
         first_ns = self._hits[0][0]
         if len(self._hits) == rules.hits and (

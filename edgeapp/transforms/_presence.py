@@ -34,7 +34,8 @@ class Presence:
     """
 
     def __init__(self, gone_ns: int) -> None:
-        self._gone_ns = gone_ns
+        self.gone_ns = gone_ns
+        """How long a track is looked for in vain until it is gone."""
         self._run: tuple[str, int] | None = None
         self._last: dict[int, _Last] = {}
         self.t_ns = 0
@@ -69,7 +70,7 @@ class Presence:
         last = self._last[one]
         if last.missing_ns is None:
             last.missing_ns = t_ns
-        return t_ns - last.missing_ns >= self._gone_ns
+        return t_ns - last.missing_ns >= self.gone_ns
 
 
 def box_of(tracks: Tracks, row: int) -> Box:

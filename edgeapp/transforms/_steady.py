@@ -12,16 +12,20 @@ class SteadyLevel:
     """
 
     def __init__(
-        self, limits: Sequence[float], *, slack: float, rise_ns: int, fall_ns: int
+        self, limits: Sequence[float], *, slack: float = 0.0, rise_ns: int = 0, fall_ns: int = 0
     ) -> None:
         self._limits = limits
-        self._slack = slack
-        self._hold_ns = {1: rise_ns, -1: fall_ns}
+        self.hold(slack=slack, rise_ns=rise_ns, fall_ns=fall_ns)
         self.level: int | None = None
         """None until it has settled."""
         self._way = 0  # up or down, while the value is elsewhere
         self._since_ns = 0
         self._nearest = 0
+
+    def hold(self, *, slack: float, rise_ns: int, fall_ns: int) -> None:
+        """How hard it is to leave a level, from the next value on."""
+        self._slack = slack
+        self._hold_ns = {1: rise_ns, -1: fall_ns}
 
     def forget(self) -> None:
         """Begin anew."""

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from edgeapp.api import (
     Field,
     Image,
     Labels,
+    Live,
     Options,
     Packet,
     Phase,
@@ -46,10 +47,10 @@ class EpisodesOptions(Options):
     kind: str = Field(
         default="sound", min_length=1, description="What the events say that they are."
     )
-    enter: float = Field(
+    enter: Annotated[float, Live()] = Field(
         default=0.5, gt=0, description="An episode begins when the score is at least this."
     )
-    leave: float | None = Field(
+    leave: Annotated[float | None, Live()] = Field(
         default=None,
         gt=0,
         description="It may end when the score is below this; 0.7 of `enter` if not given.",
@@ -72,22 +73,22 @@ class EpisodesOptions(Options):
         le=3600,
         description="The seconds of stream time in which `hits` scores must come.",
     )
-    min_s: float = Field(
+    min_s: Annotated[float, Live()] = Field(
         default=0.0, ge=0, description="Leave out episodes that are shorter than so many seconds."
     )
-    gap_s: float = Field(
+    gap_s: Annotated[float, Live()] = Field(
         default=0.0,
         ge=0,
         description="An episode ends once the score has been below `leave` for so many seconds; a "
         "shorter gap is a part of it.",
     )
-    pad_s: float = Field(
+    pad_s: Annotated[float, Live()] = Field(
         default=0.0,
         ge=0,
         le=60,
         description="Let episodes begin so many seconds earlier and end so many seconds later.",
     )
-    update_s: float = Field(
+    update_s: Annotated[float, Live()] = Field(
         default=0.0,
         ge=0,
         description="Tell of a lasting episode again every so many seconds; 0: only of its "
@@ -175,6 +176,18 @@ class Episodes:
     def __init__(self, options: EpisodesOptions, context: Context) -> None:
         self._options = options
         self._context = context
+        self._score_label = options.label or (context.id,)
+        self._continuity = Continuity()
+        self._run: tuple[str, int] | None = None
+        self._known: tuple[str, ...] = ()
+        self._chosen: NDArray[np.intp] | None = None
+        """Where among the scores those of `_names` are; None: they are all."""
+        self._labels: dict[int, _Label] = {}
+        self.tune(options)
+        self._restart(())
+
+    def tune(self, options: EpisodesOptions) -> None:
+        """Other limits, from the next score on, also for an episode that lasts."""
         self._rules = Rules(
             options.enter,
             _LEAVE * options.enter if options.leave is None else options.leave,
@@ -185,17 +198,12 @@ class Episodes:
         self._min_ns = round(options.min_s * NS)
         self._pad_ns = round(options.pad_s * NS)
         self._update_ns = round(options.update_s * NS)
-        self._score_label = options.label or (context.id,)
-        self._continuity = Continuity()
-        self._run: tuple[str, int] | None = None
-        self._known: tuple[str, ...] = ()
-        self._chosen: NDArray[np.intp] | None = None
-        """Where among the scores those of `_names` are; None: they are all."""
-        self._restart(())
+        for label in self._labels.values():
+            label.watch.rules = self._rules
 
     def _restart(self, names: tuple[str, ...]) -> None:
         self._names = names
-        self._labels: dict[int, _Label] = {}
+        self._labels = {}
         self._lasting = np.zeros(len(names), np.bool_)
         self._mean = _Mean(round(self._options.smooth_s * NS))
         self._first_ns: int | None = None

@@ -8,6 +8,7 @@ from edgeapp.api import (
     BadPacket,
     Context,
     Field,
+    Live,
     Matcher,
     Options,
     Packet,
@@ -26,13 +27,13 @@ Value = TypeVar("Value", bound=Payload)
 class GateOptions(Options):
     """When the gate opens and when it closes; by a score, by a rule, or by both."""
 
-    rise_above: Annotated[float | None, Reads(Score)] = Field(
+    rise_above: Annotated[float | None, Reads(Score), Live()] = Field(
         default=None,
         gt=0,
         examples=[1.5],
         description="Start passing when the score is above this.",
     )
-    fall_below: float | None = Field(
+    fall_below: Annotated[float | None, Live()] = Field(
         default=None,
         gt=0,
         description="Stop passing when the score is below this; rise_above if not given. A lower "
@@ -43,7 +44,7 @@ class GateOptions(Options):
         description='Pass packets of any kind only while this rule is true, such as: count("person")'
         " > 1. docs/rules.md says what it can name.",
     )
-    for_s: float = Field(
+    for_s: Annotated[float, Live()] = Field(
         default=0.0,
         ge=0,
         description="Start only once the score has been above rise_above, or the rule true, for so "
@@ -73,13 +74,17 @@ class Gate:
     """
 
     def __init__(self, options: GateOptions, context: Context) -> None:
-        self._rise = options.rise_above
-        self._fall = options.rise_above if options.fall_below is None else options.fall_below
+        self.tune(options)
         self._holds = None if options.when is None else Matcher(options.when, context.log)
-        self._hold_ns = round(options.for_s * NS)
         self._run: tuple[str, int] | None = None
         self._open = False
         self._since_ns: int | None = None
+
+    def tune(self, options: GateOptions) -> None:
+        """Other thresholds, from the next packet on; an open gate stays open until it falls."""
+        self._rise = options.rise_above
+        self._fall = options.rise_above if options.fall_below is None else options.fall_below
+        self._hold_ns = round(options.for_s * NS)
 
     def process(self, packet: Packet[Value]) -> Value | None:
         """The packet's value, while the gate is open."""

@@ -1,6 +1,6 @@
 """Keeping the detections that matter."""
 
-from typing import Self, cast
+from typing import Annotated, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from edgeapp.api import (
     DetectionRule,
     Detections,
     Field,
+    Live,
     Options,
     Packet,
     transform,
@@ -27,16 +28,16 @@ class KeepOptions(Options):
     label: tuple[str, ...] = Field(
         default=(), description="Keep these labels only: one, or a list. Left out: all."
     )
-    min_score: float = Field(
+    min_score: Annotated[float, Live()] = Field(
         default=0.0, ge=0, le=1, description="Keep what has at least this score."
     )
-    min_area: float = Field(
+    min_area: Annotated[float, Live()] = Field(
         default=0.0,
         ge=0,
         le=1,
         description="Keep what covers at least this fraction of the picture.",
     )
-    max_area: float = Field(
+    max_area: Annotated[float, Live()] = Field(
         default=1.0,
         gt=0,
         le=1,
@@ -47,7 +48,7 @@ class KeepOptions(Options):
         description="Keep those of which this rule is true, such as: score > 0.6 and area < 0.2. "
         "docs/rules.md says what it can name.",
     )
-    steady_s: float = Field(
+    steady_s: Annotated[float, Live()] = Field(
         default=0.0,
         ge=0,
         description="Pass nothing until something was there to keep in every picture for so long, "
@@ -81,6 +82,11 @@ class Keep:
         self._wanted = Wanted(options.label)
         self._run: tuple[str, int] | None = None
         self._since_ns: int | None = None
+
+    def tune(self, options: KeepOptions) -> None:
+        """Other limits, from the next picture on."""
+        self._options = options
+        self._steady_ns = round(options.steady_s * NS)
 
     def process(self, packet: Packet[Found]) -> Found | None:
         """What is kept of a picture's detections or tracks, or nothing."""

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, field_validator, model_validator
 
-from edgeapp.api import Context, Event, Field, Options, Packet, Tracks, event_id, transform
+from edgeapp.api import Context, Event, Field, Live, Options, Packet, Tracks, event_id, transform
 from edgeapp.transforms._labels import Wanted, one_or_many
 from edgeapp.transforms._presence import Anchor, Presence, anchors, box_of
 from edgeapp.transforms._shapes import Point, turn
@@ -54,14 +54,14 @@ class LinesOptions(Options):
         default="bottom",
         description="Where a thing is: the middle of its bottom (the feet), or of its box.",
     )
-    band: float = Field(
+    band: Annotated[float, Live()] = Field(
         default=0.02,
         ge=0,
         le=0.5,
         description="It is on a side of a line only when so far from it, in fractions of the "
         "picture; what trembles on the line has not crossed it.",
     )
-    gone_s: float = Field(
+    gone_s: Annotated[float, Live()] = Field(
         default=3.0,
         gt=0,
         description="Forget what was looked for and not found for so long, in seconds of stream "
@@ -111,6 +111,11 @@ class Lines:
         self._presence = Presence(round(options.gone_s * NS))
         self._sides: dict[int, dict[str, _Side]] = {}
         self._totals: dict[str, Counter[str]] = {name: Counter() for name in options.lines}
+
+    def tune(self, options: LinesOptions) -> None:
+        """Another band or time, from the next picture on; the counts stay."""
+        self._options = options
+        self._presence.gone_ns = round(options.gone_s * NS)
 
     def process(self, packet: Packet[Tracks]) -> list[Event]:
         """The crossings that this picture shows."""

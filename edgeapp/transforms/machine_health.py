@@ -48,13 +48,8 @@ class MachineHealth:
         self._context = context
         self._machine = options.machine or context.pipeline
         self._limits = options.limits()
-        self._alarm_level = ZONES.index(options.alarm_zone)
-        self._steady = SteadyLevel(
-            self._limits.mm_s,
-            slack=options.hysteresis,
-            rise_ns=round(options.for_s * NS),
-            fall_ns=round(options.clear_s * NS),
-        )
+        self._steady = SteadyLevel(self._limits.mm_s)
+        self.tune(options)
         self._store = AlarmStore(context.state_dir, options.keep_windows)
         self._complained = False
         self._newest = 0
@@ -67,6 +62,15 @@ class MachineHealth:
         self._alarm_event: Event | None = None
         self._alarm_told: Facts = {}
         self._measured: Facts = {}
+
+    def tune(self, options: MachineHealthOptions) -> None:
+        """Other times or another alarm zone, from the next window on; an alarm that is on stays."""
+        self._alarm_level = ZONES.index(options.alarm_zone)
+        self._steady.hold(
+            slack=options.hysteresis,
+            rise_ns=round(options.for_s * NS),
+            fall_ns=round(options.clear_s * NS),
+        )
 
     def __enter__(self) -> Self:
         """Recall an alarm that was not acknowledged."""

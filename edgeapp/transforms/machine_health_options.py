@@ -1,11 +1,11 @@
 """The options of the `machine_health` transform."""
 
 from collections.abc import Iterable
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import model_validator
 
-from edgeapp.api import Field, Misfit, Options, Sampling
+from edgeapp.api import Field, Live, Misfit, Options, Sampling
 from edgeapp.transforms._bands import HIGH_HZ, LOW_HZ, SLOW_LOW_HZ, Velocity
 from edgeapp.transforms._iso20816 import Limits, MachineClass, Mounting, Standard
 
@@ -44,22 +44,22 @@ class MachineHealthOptions(Options):
         max_length=100,
         description="What its events call the machine; the pipeline's name if not given.",
     )
-    alarm_zone: Literal["C", "D"] = Field(
+    alarm_zone: Annotated[Literal["C", "D"], Live()] = Field(
         default="C",
         description="The zone that raises the alarm: C (not for long-term operation) or D (may "
         "cause damage).",
     )
-    for_s: float = Field(
+    for_s: Annotated[float, Live()] = Field(
         default=10.0,
         ge=0,
         description="How long a worse zone must last before it counts, in seconds of stream time.",
     )
-    clear_s: float = Field(
+    clear_s: Annotated[float, Live()] = Field(
         default=30.0,
         ge=0,
         description="How long a better zone must last before it counts, in seconds.",
     )
-    hysteresis: float = Field(
+    hysteresis: Annotated[float, Live()] = Field(
         default=0.1,
         ge=0,
         lt=1,

@@ -1,12 +1,12 @@
 """Where a printed marker is: ArUco and AprilTag, from one picture of one camera."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationInfo, field_validator
 
-from edgeapp.api import Context, Field, Image, Options, Packet, Pose, transform
+from edgeapp.api import Context, Field, Image, Live, Options, Packet, Pose, transform
 from edgeapp.core.opencv import cv2
 from edgeapp.transforms._lens import Lens
 
@@ -62,7 +62,7 @@ class MarkerOptions(Options):
         description="How the camera sees: {fov_deg: 60}, or what a calibration gave: {size: [640, "
         "480], fx: 615.2, fy: 615.9, cx: 318.4, cy: 241.0, k1: ...}.",
     )
-    max_error_px: float = Field(
+    max_error_px: Annotated[float, Live()] = Field(
         2.0,
         gt=0,
         description="Pass no pose that explains the corners seen only with a larger error than "
@@ -108,6 +108,10 @@ class Marker:
         )
         self._detector = cv2.aruco.ArucoDetector(_dictionary(options.dictionary), _parameters())
         self._distortion = options.camera.distortion()
+
+    def tune(self, options: MarkerOptions) -> None:
+        """Another limit, from the next picture on."""
+        self._options = options
 
     def process(self, packet: Packet[Image], /) -> Pose | None:
         """The pose of the marker; nothing where it is not seen, or not well enough."""

@@ -1,12 +1,12 @@
 """Motion: pictures go on only when, and where, something moves in them."""
 
 from math import ceil
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeapp.api import Context, Field, Image, Options, Packet, View, transform
+from edgeapp.api import Context, Field, Image, Live, Options, Packet, View, transform
 from edgeapp.core.opencv import cv2
 from edgeapp.core.privacy import touched
 from edgeapp.transforms._background import Background
@@ -27,10 +27,10 @@ _ALL = 0.7
 class MotionOptions(Options):
     """What counts as motion, and what passes."""
 
-    min_area: float = Field(
+    min_area: Annotated[float, Live()] = Field(
         0.001, ge=0, le=1, description="What covers less of the picture than this share is ignored."
     )
-    min_contrast: float = Field(
+    min_contrast: Annotated[float, Live()] = Field(
         12.0,
         gt=0,
         le=255,
@@ -42,12 +42,12 @@ class MotionOptions(Options):
         description="Where nothing counts as motion, each under a name, such as a road behind the "
         "fence: the corners [x, y] of a polygon in order, as fractions of the camera's picture.",
     )
-    hold_s: float = Field(
+    hold_s: Annotated[float, Live()] = Field(
         0.5,
         ge=0,
         description="Keep passing for so many seconds after the last motion, in stream time.",
     )
-    idle_s: float = Field(
+    idle_s: Annotated[float, Live()] = Field(
         2.0,
         gt=0,
         description="While nothing moves, still pass a picture each so many seconds: what stands "
@@ -85,31 +85,38 @@ class Motion:
     """
 
     def __init__(self, options: MotionOptions, _context: Context) -> None:
+        self.tune(options)
+        self._warm_up_ns = round(options.warm_up_s * NS)
+        self._run: tuple[str, int, tuple[int, int], View] | None = None
+        self._warm_ns = 0
+        self._passed_ns = 0
+
+    _scene: "_Scene | None" = None
+
+    def tune(self, options: MotionOptions) -> None:
+        """Other limits, from the next picture on; what was learned of the scene stays."""
         self._options = options
         self._hold_ns = round(options.hold_s * NS)
         self._idle_ns = round(options.idle_s * NS)
-        self._warm_up_ns = round(options.warm_up_s * NS)
-        self._run: tuple[str, int, tuple[int, int], View] | None = None
-        self._scene: _Scene
-        self._warm_ns = 0
-        self._passed_ns = 0
+        if self._scene is not None:
+            self._scene.tune(options)
 
     def process(self, packet: Packet[Image]) -> Image | None:
         """The picture, the part of it that moves, or nothing."""
         image, t_ns = packet.value, packet.t_ns
         run = (packet.origin, packet.epoch, image.size, image.view)
-        if run != self._run:
+        scene = self._scene
+        if scene is None or run != self._run:
             self._run = run
             self._scene = _Scene(image, t_ns, self._options)
             self._warm_ns = t_ns + self._warm_up_ns
             self._passed_ns = t_ns
             return image
-        scene = self._scene
         scene.look(image, t_ns)
         if t_ns < self._warm_ns:
             passed = image
         elif scene.moved_ns is not None and t_ns - scene.moved_ns <= self._hold_ns:
-            passed = image if self._options.where == "whole" else self._part(image, t_ns)
+            passed = image if self._options.where == "whole" else self._part(image, scene, t_ns)
         elif t_ns - self._passed_ns >= self._idle_ns:
             passed = image
         else:
@@ -117,11 +124,11 @@ class Motion:
         self._passed_ns = t_ns
         return passed
 
-    def _part(self, image: Image, t_ns: int) -> Image:
+    def _part(self, image: Image, scene: "_Scene", t_ns: int) -> Image:
         """The square around all that moved of late, or the picture where that is most of it."""
         width, height = image.size
         short = min(width, height)
-        left, top, right, bottom = self._scene.moved_since(t_ns - self._hold_ns)
+        left, top, right, bottom = scene.moved_since(t_ns - self._hold_ns)
         step = short / _STEPS
         side = max(right - left, bottom - top) * (1 + 2 * _MARGIN)
         side = ceil(max(side, self._options.min_region * short) / step) * step
@@ -153,8 +160,13 @@ class _Scene:
             learn_s=options.learn_s,
             contrast=options.min_contrast,
         )
-        self._least = max(1, round(options.min_area * grey.size))
+        self.tune(options)
         self._ignored = self._ignoring(image, grey, options)
+
+    def tune(self, options: MotionOptions) -> None:
+        """Other limits of what counts."""
+        self._least = max(1, round(options.min_area * self._moved_ns.size))
+        self._background.tune(options.min_contrast)
 
     def look(self, image: Image, t_ns: int) -> None:
         """See what moved since the picture before."""

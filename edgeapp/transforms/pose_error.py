@@ -1,11 +1,12 @@
 """How far a pose is from where it should be: what a controller works off."""
 
 from math import atan2, cos, sin
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeapp.api import BadPacket, Context, Field, Options, Packet, Pose, transform
+from edgeapp.api import BadPacket, Context, Field, Live, Options, Packet, Pose, transform
 
 Vector = NDArray[np.float64]
 """(3,) float64."""
@@ -14,12 +15,16 @@ Vector = NDArray[np.float64]
 class PoseErrorOptions(Options):
     """Where the thing should be, as the camera sees it."""
 
-    x_mm: float = Field(0.0, description="How far to the right of the camera it should be.")
-    y_mm: float = Field(0.0, description="How far below the camera it should be.")
-    z_mm: float = Field(
+    x_mm: Annotated[float, Live()] = Field(
+        0.0, description="How far to the right of the camera it should be."
+    )
+    y_mm: Annotated[float, Live()] = Field(
+        0.0, description="How far below the camera it should be."
+    )
+    z_mm: Annotated[float, Live()] = Field(
         gt=0, examples=[300], description="How far away from the camera it should be."
     )
-    rx_deg: float = Field(
+    rx_deg: Annotated[float, Live()] = Field(
         0.0,
         ge=-180,
         le=180,
@@ -27,12 +32,12 @@ class PoseErrorOptions(Options):
         "to the right, down and away from the camera, as long as the angle. A marker seen upright "
         "and squarely has 0, 0, 0.",
     )
-    ry_deg: float = Field(0.0, ge=-180, le=180, description="See rx_deg.")
-    rz_deg: float = Field(0.0, ge=-180, le=180, description="See rx_deg.")
-    deadband_mm: float = Field(
+    ry_deg: Annotated[float, Live()] = Field(0.0, ge=-180, le=180, description="See rx_deg.")
+    rz_deg: Annotated[float, Live()] = Field(0.0, ge=-180, le=180, description="See rx_deg.")
+    deadband_mm: Annotated[float, Live()] = Field(
         0.0, ge=0, description="Along an axis, an error of at most this much counts as none."
     )
-    deadband_deg: float = Field(
+    deadband_deg: Annotated[float, Live()] = Field(
         0.0, ge=0, description="About an axis, an error of at most this much counts as none."
     )
 
@@ -47,6 +52,10 @@ class PoseError:
     """
 
     def __init__(self, options: PoseErrorOptions, _context: Context) -> None:
+        self.tune(options)
+
+    def tune(self, options: PoseErrorOptions) -> None:
+        """Another setpoint or deadband, from the next pose on."""
         self._position_m = np.array([options.x_mm, options.y_mm, options.z_mm]) / 1000
         setpoint = np.radians([options.rx_deg, options.ry_deg, options.rz_deg])
         self._back = _conjugate(_quaternion(setpoint))

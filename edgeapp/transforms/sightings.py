@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import hypot
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from edgeapp.api import (
     Event,
     Field,
     Image,
+    Live,
     Options,
     Packet,
     Phase,
@@ -37,13 +38,13 @@ _MOST_BYTES = 64 << 20
 class SightingsOptions(Options):
     """How often to tell, and with what picture."""
 
-    update_s: float = Field(
+    update_s: Annotated[float, Live()] = Field(
         default=10.0,
         gt=0,
         description="Tell that it is still there so often, in seconds of stream time; a much "
         "better snapshot is told at once.",
     )
-    gone_s: float = Field(
+    gone_s: Annotated[float, Live()] = Field(
         default=3.0,
         gt=0,
         description="End once it was looked for and not found for so long, in seconds of stream "
@@ -94,6 +95,11 @@ class Sightings:
         self._presence = Presence(round(options.gone_s * NS))
         self._open: dict[int, _Sighting] = {}
         self._bytes = 0
+
+    def tune(self, options: SightingsOptions) -> None:
+        """Other times, from the next picture on."""
+        self._update_ns = round(options.update_s * NS)
+        self._presence.gone_ns = round(options.gone_s * NS)
 
     def process(self, packet: Packet[Tracks]) -> list[Event | At[Event]]:
         """What there is to tell after this picture."""

@@ -5,13 +5,13 @@ What the paper counts in frames is seconds of stream time here, and a picture ne
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import field_validator, model_validator
 
-from edgeapp.api import Context, Detections, Field, Options, Packet, Tracks, View, transform
+from edgeapp.api import Context, Detections, Field, Live, Options, Packet, Tracks, View, transform
 from edgeapp.transforms._assignment import pairs
 from edgeapp.transforms._boxes import overlaps, shown
 from edgeapp.transforms._kalman import Motion
@@ -46,17 +46,17 @@ class TrackOptions(Options):
     label: tuple[str, ...] = Field(
         default=(), description="Follow these labels only: one, or a list. Left out: all."
     )
-    enter_score: float = Field(
+    enter_score: Annotated[float, Live()] = Field(
         default=0.6, gt=0, le=1, description="Begin to follow what has at least this score."
     )
-    keep_score: float = Field(
+    keep_score: Annotated[float, Live()] = Field(
         default=0.1,
         ge=0,
         le=1,
         description="Go on following with scores down to this. Let the model's min_score be as "
         "low, or a half-hidden thing is lost.",
     )
-    min_hits: int = Field(
+    min_hits: Annotated[int, Live()] = Field(
         default=2,
         ge=1,
         le=100,
@@ -159,6 +159,10 @@ class Track:
         self._next_id = 0
         self._labels: tuple[str, ...] = ()
         self._aspect = _USUAL_ASPECT
+
+    def tune(self, options: TrackOptions) -> None:
+        """Other scores, from the next picture on."""
+        self._options = options
 
     def process(self, packet: Packet[Detections]) -> Tracks:
         """The detections that belong to known things."""

@@ -1,6 +1,7 @@
 """Telling who is in which part of the picture, from entering to leaving."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from pydantic import field_validator
@@ -11,6 +12,7 @@ from edgeapp.api import (
     Event,
     Field,
     Image,
+    Live,
     Options,
     Packet,
     Phase,
@@ -43,20 +45,20 @@ class ZonesOptions(Options):
         default="bottom",
         description="Where a thing is: the middle of its bottom (the feet), or of its box.",
     )
-    enter_s: float = Field(
+    enter_s: Annotated[float, Live()] = Field(
         default=0.3,
         ge=0,
         description="It has entered once it was inside for so long, in seconds of stream time.",
     )
-    leave_s: float = Field(
+    leave_s: Annotated[float, Live()] = Field(
         default=1.0, ge=0, description="It has left once it was outside for so long, in seconds."
     )
-    dwell_s: float | None = Field(
+    dwell_s: Annotated[float | None, Live()] = Field(
         default=None,
         gt=0,
         description="Tell once when it has stayed so long, in seconds, by an update.",
     )
-    gone_s: float = Field(
+    gone_s: Annotated[float, Live()] = Field(
         default=3.0,
         gt=0,
         description="It has left once it was looked for and not found for so long, in seconds. "
@@ -103,12 +105,17 @@ class Zones:
         self._wanted = Wanted(options.label)
         self._context = context
         self._polygons = {name: np.array(points) for name, points in options.zones.items()}
+        self._presence = Presence(round(options.gone_s * NS))
+        self.tune(options)
+        self._stays: dict[tuple[int, str], _Stay] = {}
+        self._inside = dict.fromkeys(options.zones, 0)
+
+    def tune(self, options: ZonesOptions) -> None:
+        """Other times, from the next picture on; who has entered stays so."""
         self._enter_ns = round(options.enter_s * NS)
         self._leave_ns = round(options.leave_s * NS)
         self._dwell_ns = None if options.dwell_s is None else round(options.dwell_s * NS)
-        self._presence = Presence(round(options.gone_s * NS))
-        self._stays: dict[tuple[int, str], _Stay] = {}
-        self._inside = dict.fromkeys(options.zones, 0)
+        self._presence.gone_ns = round(options.gone_s * NS)
 
     def process(self, packet: Packet[Tracks]) -> list[Event | At[Event]]:
         """What there is to tell after this picture."""

@@ -1,6 +1,6 @@
 """The detector: boxes with labels, from models of the YOLOX and YOLOv8 families and the like."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from edgeapp.api import (
     Detections,
     Field,
     Image,
+    Live,
     Options,
     Tensors,
     TensorSpecs,
@@ -37,17 +38,19 @@ class DetectorOptions(Options):
         description="The names of the classes in the model's order: a list, a text file with one "
         "on each line, or coco for the 80 classes of COCO.",
     )
-    min_score: float = Field(
+    min_score: Annotated[float, Live()] = Field(
         0.4, ge=0.001, le=1, description="Leave out what the model is less sure of than this."
     )
-    max_iou: float = Field(
+    max_iou: Annotated[float, Live()] = Field(
         0.5,
         ge=0,
         le=1,
         description="Of two boxes with one label that overlap by more than this share of their "
         "union, only the better counts.",
     )
-    max_count: int = Field(100, ge=1, le=1000, description="Keep this many boxes at most.")
+    max_count: Annotated[int, Live()] = Field(
+        100, ge=1, le=1000, description="Keep this many boxes at most."
+    )
     color: Color | None = Field(
         None, description="Order of the colours that the model wants; else as usual for its layout."
     )
@@ -80,6 +83,10 @@ class Detector:
     def __init__(self, options: DetectorOptions, _context: Context) -> None:
         self._options = options
         self._input = ""
+
+    def tune(self, options: DetectorOptions) -> None:
+        """Other limits, from the next picture on."""
+        self._options = options
 
     def accept(self, inputs: TensorSpecs, outputs: TensorSpecs, /) -> None:
         """Work out the layout; see that the labels fit it.

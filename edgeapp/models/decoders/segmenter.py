@@ -1,12 +1,23 @@
 """The segmenter: what each part of a picture shows."""
 
 from math import ceil, floor
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeapp.api import BadPacket, Context, Field, Image, Mask, Tensors, TensorSpecs, View, model
+from edgeapp.api import (
+    BadPacket,
+    Context,
+    Field,
+    Image,
+    Live,
+    Mask,
+    Tensors,
+    TensorSpecs,
+    View,
+    model,
+)
 from edgeapp.core.opencv import cv2
 from edgeapp.models.decoders.activation import Activation, not_scores, sigmoid
 from edgeapp.models.decoders.labels import LabelNames, fitting
@@ -28,7 +39,7 @@ class SegmenterOptions(PictureOptions):
         "a text file with one on each line, or voc for the 21 classes of PASCAL VOC. A model that "
         "answers with one number for each pixel has two: the background and what it looks for.",
     )
-    min_score: float | None = Field(
+    min_score: Annotated[float | None, Live()] = Field(
         None,
         ge=0,
         le=1,
@@ -52,6 +63,10 @@ class Segmenter:
     _layout: "_Layout"
 
     def __init__(self, options: SegmenterOptions, _context: Context) -> None:
+        self._options = options
+
+    def tune(self, options: SegmenterOptions) -> None:
+        """Another limit, from the next picture on."""
         self._options = options
 
     def accept(self, inputs: TensorSpecs, outputs: TensorSpecs, /) -> None:
