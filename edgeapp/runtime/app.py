@@ -3,7 +3,8 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import NamedTuple
 
 from edgeapp.core.context import Log
 from edgeapp.plan.graph import Plan
@@ -23,29 +24,108 @@ HOUSEKEEPING_S = 10.0
 
 
 class App:
-    """Runs pipelines until they all end or `stop` is set."""
+    """Runs pipelines until they all end or `stop` is set. Which ones can change on the way."""
 
     def __init__(self, plans: Sequence[Plan], kit: Kit) -> None:
         self.kit = kit
         self.pipelines = [Pipeline(plan, kit) for plan in plans]
+        self._running: dict[Pipeline, _Running] = {}
+        self._outcomes: dict[str, Outcome] = {}
+        self._stop: asyncio.Event | None = None
+        self._change: asyncio.Future[None] | None = None
 
     async def run(self, stop: asyncio.Event) -> dict[str, Outcome]:
         """Run every pipeline, each on its own; returns how each of them ended."""
         interval_s = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_INTERVAL_S)
+        self._stop = stop
         house = asyncio.ensure_future(self._keep_house())
+        passing_on = asyncio.ensure_future(self._pass_on(stop))
         try:
-            outcomes = await asyncio.gather(*(supervise(p, stop) for p in self.pipelines))
+            for pipeline in self.pipelines:
+                self._start(pipeline)
+            while work := self._unfinished():
+                await asyncio.wait(work)
         finally:
-            house.cancel()
+            self._stop = None
+            for task in (house, passing_on, *self._unfinished()):
+                task.cancel()
             sys.setswitchinterval(interval_s)
-        for status in self.status():
-            for sentence in status.unaccounted():
-                self.kit.log.error("packets unaccounted for", pipeline=status.name, what=sentence)
-        return {
-            pipeline.plan.name: outcome
-            for pipeline, outcome in zip(self.pipelines, outcomes, strict=True)
-        }
+        for pipeline in self.pipelines:
+            self._running[pipeline].task.result()
+            self._account_for(pipeline)
+        return {p.plan.name: self._outcomes[p.plan.name] for p in self.pipelines}
+
+    async def change(self, gone: Collection[str], plans: Sequence[Plan]) -> None:
+        """Let pipelines go, by their names, and run others; the rest notices nothing.
+
+        A pipeline that goes answers what it has taken in, and closes its devices, before any new
+        one opens. A new one takes the place and goes on with the epochs of the one of its name,
+        paused if that was paused. One change at a time; on the event loop.
+
+        Raises:
+            RuntimeError: the application is not running, or stops.
+        """
+        stop = self._stop
+        if stop is None or stop.is_set():
+            raise RuntimeError("the application is stopping")
+        while self._change is not None and not self._change.done():
+            await asyncio.wait([self._change])
+        self._change = asyncio.get_running_loop().create_future()
+        try:
+            await self._exchange(frozenset(gone), plans)
+        finally:
+            self._change.set_result(None)
+
+    async def _exchange(self, gone: Collection[str], plans: Sequence[Plan]) -> None:
+        assert self._stop is not None
+        leaving = [pipeline for pipeline in self.pipelines if pipeline.plan.name in gone]
+        running = [self._running[pipeline] for pipeline in leaving]
+        for one in running:
+            one.stop.set()
+        if running:
+            await asyncio.wait([one.task for one in running])
+        before = {pipeline.plan.name: pipeline for pipeline in leaving}
+        coming = {plan.name: Pipeline(plan, self.kit) for plan in plans}
+        for pipeline in leaving:
+            self._account_for(pipeline)
+            del self._running[pipeline]
+            self._outcomes.pop(pipeline.plan.name, None)
+        for name, pipeline in coming.items():
+            if name in before:
+                pipeline.follow(before[name])
+        kept = [coming.pop(p.plan.name, p) for p in self.pipelines]
+        self.pipelines = [*(p for p in kept if p not in leaving), *coming.values()]
+        for pipeline in self.pipelines:
+            if pipeline not in self._running:
+                self._start(pipeline)
+
+    def _start(self, pipeline: Pipeline) -> None:
+        stop = asyncio.Event()
+        if self._stop is not None and self._stop.is_set():
+            stop.set()
+        task = asyncio.ensure_future(self._supervised(pipeline, stop))
+        self._running[pipeline] = _Running(stop, task)
+
+    async def _supervised(self, pipeline: Pipeline, stop: asyncio.Event) -> None:
+        self._outcomes[pipeline.plan.name] = await supervise(pipeline, stop)
+
+    async def _pass_on(self, stop: asyncio.Event) -> None:
+        """The end of all is the end of each."""
+        await stop.wait()
+        for running in self._running.values():
+            running.stop.set()
+
+    def _unfinished(self) -> list[asyncio.Future[None]]:
+        work: list[asyncio.Future[None]] = [running.task for running in self._running.values()]
+        if self._change is not None:
+            work.append(self._change)
+        return [one for one in work if not one.done()]
+
+    def _account_for(self, pipeline: Pipeline) -> None:
+        status = status_of(pipeline)
+        for sentence in status.unaccounted():
+            self.kit.log.error("packets unaccounted for", pipeline=status.name, what=sentence)
 
     async def _keep_house(self) -> None:
         """Let models go that nobody has used for a while."""
@@ -57,6 +137,13 @@ class App:
     def status(self) -> tuple[PipelineStatus, ...]:
         """Every pipeline at this moment. Any thread."""
         return tuple(status_of(pipeline) for pipeline in self.pipelines)
+
+
+class _Running(NamedTuple):
+    """A pipeline at work."""
+
+    stop: asyncio.Event
+    task: asyncio.Future[None]
 
 
 async def run_until_stopped(

@@ -100,6 +100,12 @@ class Pipeline:
         """Open again, once all is closed. On the event loop."""
         self._resumed.set()
 
+    def follow(self, before: "Pipeline") -> None:
+        """Go on where one of the same name was, before the first run: no packet's key comes twice."""
+        self.epochs |= {s: epoch for s, epoch in before.epochs.items() if s in self.epochs}
+        if before.held:
+            self.pause()
+
     def tune(self, stage: StagePlan) -> None:
         """Put other live options into a stage, for this run and those to come. On the event loop.
 

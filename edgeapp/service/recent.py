@@ -56,7 +56,7 @@ class Recent:
         if key not in then or key not in now or now_s <= then_s:
             return Pace()
         (before, age_before), (done, age) = then[key], now[key]
-        if done == before:
+        if done <= before:  # less where a reload began to count anew
             return Pace()
         recent = age.since(age_before)
         return Pace(
