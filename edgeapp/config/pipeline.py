@@ -16,6 +16,7 @@ from edgeapp.document.tree import Entry, Node, Scalar, Table, kind_of, shortened
 from edgeapp.document.words import did_you_mean
 from edgeapp.errors import Complaint, Place
 from edgeapp.rules.rule import Rule
+from edgeapp.rules.term import Term
 
 
 class Settings(BaseModel):
@@ -100,10 +101,11 @@ class ActionSettings(SinkSettings):
 class OutputSettings(SinkSettings):
     """Those of an output."""
 
-    priority: Priority = Field(
-        "normal",
+    priority: Priority | None = Field(
+        None,
         alias="class",
-        description="What the uplink sends first, and evicts last, when there is too much.",
+        description="What the uplink sends first, and evicts last, when there is too much. If not "
+        "given: bulk for pictures, else normal.",
     )
     every_s: float = Field(
         0.0,
@@ -111,6 +113,23 @@ class OutputSettings(SinkSettings):
         description="At most one message in so many seconds of stream time; 0: all. The beginning "
         "and the end of an event are always sent.",
     )
+    on_change: tuple[Term, ...] = Field(
+        (),
+        description="Only what differs from the last message in one of these, such as: count. "
+        "docs/rules.md says what can be named. The beginning and the end of an event are always "
+        "sent.",
+    )
+    ttl_s: float | None = Field(
+        None,
+        gt=0,
+        le=31_536_000,
+        description="Of no use so many seconds after capture: what still waits then is dropped.",
+    )
+
+    @field_validator("on_change", mode="before", json_schema_input_type=str | tuple[str, ...])
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
 
 
 SETTINGS: Mapping[Kind, type[StageSettings]] = {

@@ -12,10 +12,12 @@ from edgeapp.config.pipeline import (
     OutputSettings,
     PipelineSpec,
     SinkSettings,
+    StageSettings,
     StageSpec,
     keys_of,
 )
 from edgeapp.config.validate import Subject, validate
+from edgeapp.core.message import Priority
 from edgeapp.core.plugin import Options, Plugin, Surroundings
 from edgeapp.document.tree import shortened
 from edgeapp.document.words import did_you_mean
@@ -145,8 +147,10 @@ class Check:
             else None,
             hang_s=settings.hang_s,
             timeout_s=settings.timeout_s if isinstance(settings, ActionSettings) else 10.0,
-            priority=settings.priority if isinstance(settings, OutputSettings) else "normal",
+            priority=_priority(settings, plugin),
             every_s=settings.every_s if isinstance(settings, OutputSettings) else 0.0,
+            on_change=settings.on_change if isinstance(settings, OutputSettings) else (),
+            ttl_s=settings.ttl_s if isinstance(settings, OutputSettings) else None,
             when=settings.when if isinstance(settings, SinkSettings) else None,
             gate_for=gate.get(spec.id),
         )
@@ -161,3 +165,10 @@ class Check:
             )
             self.found.append(Complaint(spec.plugin_place, problem))
             return False
+
+
+def _priority(settings: StageSettings, plugin: Plugin) -> Priority:
+    """The class of an output's messages: what the file says, else what suits the output."""
+    if isinstance(settings, OutputSettings) and settings.priority is not None:
+        return settings.priority
+    return getattr(plugin.factory, "priority", "normal")

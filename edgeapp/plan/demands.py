@@ -6,13 +6,14 @@ from typing import Any
 from edgeapp.config.pipeline import StageSpec
 from edgeapp.config.validate import rule_complaint
 from edgeapp.core.plugin import Reads
+from edgeapp.document.tree import Listing
 from edgeapp.errors import Complaint
 from edgeapp.plan.discover import Registry
 from edgeapp.plan.fitting import remedy_for
 from edgeapp.plan.graph import StagePlan
 from edgeapp.plan.payloads import classes_of, misfits, name_of
-from edgeapp.rules.rule import Rule
 from edgeapp.rules.tree import RuleError
+from edgeapp.rules.written import Written
 
 
 def check_demands(
@@ -29,13 +30,15 @@ def check_demands(
     if not stage.reads or any(read not in gives for read in stage.reads):
         return
     arriving = [one for read in stage.reads for one in classes_of(gives[read])]
-    for key, rule in _rules(stage):
-        entry = spec.table.get(key)
+    for key, number, written in _written(stage):
         try:
-            rule.check_for(arriving)
+            written.check_for(arriving)
         except RuleError as error:
-            if entry is not None:
-                found.append(rule_complaint(error, entry.value, f"{spec.label}: {key}: "))
+            if entry := spec.table.get(key):
+                node = (
+                    entry.value.items[number] if isinstance(entry.value, Listing) else entry.value
+                )
+                found.append(rule_complaint(error, node, f"{spec.label}: {key}: "))
     for key, wanted in _wanted(stage):
         for read in stage.reads:
             if misfits(gives[read], wanted):
@@ -47,14 +50,19 @@ def check_demands(
                 found.append(Complaint(spec.place_of(key), problem, remedy))
 
 
-def _rules(stage: StagePlan) -> Iterator[tuple[str, Rule]]:
-    """The rules of a stage, by key: the framework's `when`, and options that are rules."""
+def _written(stage: StagePlan) -> Iterator[tuple[str, int, Written]]:
+    """What a stage says in the language of rules: key, position in its list, and what is said.
+
+    That is the framework's `when` and `on_change`, and options that are rules.
+    """
     if stage.when is not None:
-        yield "when", stage.when
+        yield "when", 0, stage.when
+    for number, term in enumerate(stage.on_change):
+        yield "on_change", number, term
     for name, field in type(stage.options).model_fields.items():
         value = getattr(stage.options, name)
-        if isinstance(value, Rule):
-            yield field.alias or name, value
+        if isinstance(value, Written):
+            yield field.alias or name, 0, value
 
 
 def _wanted(stage: StagePlan) -> Iterator[tuple[str, type]]:

@@ -9,6 +9,7 @@ from edgeapp.core.link import LinkSettings
 from edgeapp.core.message import Priority
 from edgeapp.core.plugin import Options, Plugin
 from edgeapp.rules.rule import Rule
+from edgeapp.rules.term import Term
 
 Cut = Literal["none", "lane", "hands"]
 """What stands before a stage: nothing (fused), a link into a lane of its own, or into the hands."""
@@ -52,6 +53,10 @@ class StagePlan:
     """Outputs: `class` in YAML."""
     every_s: float = 0.0
     """Outputs: at most one message in this much stream time; 0 = all."""
+    on_change: tuple[Term, ...] = ()
+    """Outputs: only what differs from the last message in one of these; none = all."""
+    ttl_s: float | None = None
+    """Outputs: so long after capture a message is of no use any more."""
     when: Rule | None = None
     """Sinks: only packets of which this is true are taken."""
     gate_for: str | None = None

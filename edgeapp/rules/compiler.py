@@ -48,6 +48,11 @@ def compiled(tree: Tree, fields: Mapping[str, RuleField]) -> Test:
     return _Compiler(fields).truth(tree)
 
 
+def term(tree: Tree, fields: Mapping[str, RuleField]) -> Read:
+    """What reads a checked term; None where the packet does not say. Never raises."""
+    return _Compiler(fields).term(tree)
+
+
 class _Compiler:
     """Makes the parts of a rule callable, each as the kind that is wanted of it."""
 
@@ -84,6 +89,11 @@ class _Compiler:
                 join = _both if tree.word == "and" else _either
                 return reduce(lambda later, one: join(one, later), reversed(others), last)
         raise AssertionError("the tree was checked")
+
+    def term(self, tree: Tree) -> Read:
+        if isinstance(tree, Name):
+            return _said(self._plain(tree))
+        return _said(self._as(self.kind(tree), tree))
 
     def number(self, tree: Tree) -> Read:
         constant = constant_of(tree)
@@ -161,6 +171,16 @@ class _Compiler:
 
 def _always(value: Any) -> Read:
     return lambda _at: value
+
+
+def _said(read: Read) -> Read:
+    """Not-a-number is what a packet does not say, and the same each time: None."""
+
+    def said(at: Any) -> Any:
+        value = read(at)
+        return value if value == value else None  # noqa: PLR0124 - is it a number?
+
+    return said
 
 
 def _fact(read: Read, wanted: Kind) -> Read:

@@ -20,6 +20,8 @@ from edgeapp.rules.tree import (
     Not,
     RuleError,
     Tree,
+    name_of,
+    parts,
 )
 
 _WORDS: Mapping[Kind, str] = {
@@ -46,6 +48,17 @@ def check(tree: Tree, scope: Scope) -> None:
     _Types(scope).want(tree, "truth")
 
 
+def check_term(tree: Tree, scope: Scope) -> None:
+    """Check names and types of what need not be a question: a number, a text or a fact will do.
+
+    Raises:
+        RuleError: as of `check`; or it names no field, so that it is the same for all packets.
+    """
+    _Types(scope).kind(tree)
+    if not any(name_of(part) for part in parts(tree)):
+        raise RuleError("this is the same for all packets", tree.at, tree.width, "name a field")
+
+
 class _Types:
     """What each part of a rule is."""
 
@@ -57,7 +70,7 @@ class _Types:
                 self._fields.setdefault(name, field)
 
     def want(self, tree: Tree, kind: Kind) -> None:
-        found = self._kind(tree)
+        found = self.kind(tree)
         if found in {kind, "any"}:
             return
         what = f"'{tree.name}'" if isinstance(tree, Name) else "this"
@@ -67,7 +80,7 @@ class _Types:
             remedy = 'compare it, as in label == "person"'
         raise RuleError(problem, tree.at, tree.width, remedy)
 
-    def _kind(self, tree: Tree) -> Kind:
+    def kind(self, tree: Tree) -> Kind:
         match tree:
             case Constant():
                 return kind_of(tree)
@@ -148,7 +161,7 @@ class _Types:
             self.want(tree.left, "number")
             self.want(tree.right, "number")
             return
-        left, right = self._kind(tree.left), self._kind(tree.right)
+        left, right = self.kind(tree.left), self.kind(tree.right)
         if left == right == "any":
             problem = "two facts cannot be compared with each other"
             raise RuleError(problem, tree.at, tree.width, "compare each with a number or a text")

@@ -7,10 +7,12 @@ from typing import Any
 from edgeapp.core.answers import Event
 from edgeapp.core.clock import ns
 from edgeapp.core.link import AnyPacket
+from edgeapp.core.message import Message
 from edgeapp.core.meters import LATE, StageMeters
 from edgeapp.errors import BadPacket
 from edgeapp.plan.graph import StagePlan
 from edgeapp.rules.rule import Matcher
+from edgeapp.runtime.changes import Changes
 from edgeapp.runtime.kit import Kit, Life
 from edgeapp.runtime.slot import Slot
 
@@ -73,6 +75,11 @@ class OutputSlot(SinkSlot):
         super().__init__(*args, **kwargs)
         self._paces: dict[tuple[str, type], tuple[int, int]] = {}
         """For each source and kind of payload: of which epoch, and when the next one is due."""
+        plan = self.plan
+        self._changes = Changes(plan.on_change, self.log) if plan.on_change else None
+        limits_s = [plan.ttl_s, None if plan.deadline_ms is None else plan.deadline_ms / 1000]
+        self._ttl_s = min((limit for limit in limits_s if limit is not None), default=None)
+        """What waits for the broker obeys `deadline_ms`, too."""
 
     def _bind(self, stage: Any) -> None:
         self._encode: Callable[[AnyPacket], Any] = stage.encode
@@ -88,23 +95,33 @@ class OutputSlot(SinkSlot):
         if paced and self._is_early(packet):
             self._owed_lost += packet.lost
             return
+        if self._changes is not None and not self._changes.is_news(packet):
+            self._owed_lost += packet.lost
+            return
         if self._owed_lost:
             packet = self._told(packet)
         message = self._encode(packet)
         if message is not None:
             message.check()
-            if self.plan.priority != message.priority:
-                message = replace(message, priority=self.plan.priority)
+            if self._ttl_s is not None or self.plan.priority != message.priority:
+                message = self._stamped(message)
             if self._deliver is not None:
                 self._deliver(self._kit.uplink.seal(message))
             else:
                 self._kit.uplink.offer(message)
+            if self._changes is not None:
+                self._changes.settle()
         self._owed_lost = 0
         if paced:
             due_ns = packet.t_ns + self._every_ns
             self._paces[packet.origin, type(packet.value)] = packet.epoch, due_ns
         self.meters.age.record(self._now_ns() - packet.taken_ns)
         self.last = packet
+
+    def _stamped(self, message: Message) -> Message:
+        """The message with its class, and the least of the times to live that it was given."""
+        limits_s = [limit for limit in (self._ttl_s, message.ttl_s) if limit is not None]
+        return replace(message, priority=self.plan.priority, ttl_s=min(limits_s, default=None))
 
     def _is_early(self, packet: AnyPacket) -> bool:
         """Whether `every_s` holds it back: what is read beside it has a pace of its own."""

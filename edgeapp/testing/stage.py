@@ -4,7 +4,7 @@ import random
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from edgeapp.errors import Stopping
 from edgeapp.plan.graph import StagePlan
 from edgeapp.plan.registry import register
 from edgeapp.rules.rule import Rule
+from edgeapp.rules.term import Term
 from edgeapp.runtime.inlet import Inlet
 from edgeapp.runtime.kit import FaultBudget, Kit, Life
 from edgeapp.runtime.slot import Slot
@@ -113,22 +114,29 @@ def run_stage(
     burst: int = 1,
     every_s: float = 0.0,
     when: str | None = None,
+    on_change: Sequence[str] = (),
+    ttl_s: float | None = None,
 ) -> Ran:
     """Run a transform, an action or an output on packets, `burst` of them at a time.
 
     The clock follows the packets' stream time. Faults are logged and counted, as in a pipeline.
     `data_dir` is where the stage's state lies (`<data_dir>/test/stage`), a throw-away folder by
-    default.
+    default. `every_s`, `when`, `on_change`, `ttl_s`: the framework's keys of that name.
 
     Raises:
         PluginError: the class breaks the contract of plugins.
         pydantic.ValidationError: the options are wrong.
-        ValueError: the rule `when`, of an action or an output, is wrong.
+        ValueError: the rule `when` or a term of `on_change` is wrong.
     """
     clock = clock or FakeClock()
     with _folder(data_dir) as folder:
-        rule = None if when is None else Rule(when)
-        slot, uplink, log = _slot(cls, options, Path(folder), clock, every_s=every_s, when=rule)
+        keys: dict[str, Any] = {
+            "every_s": every_s,
+            "when": None if when is None else Rule(when),
+            "on_change": tuple(Term(text) for text in on_change),
+            "ttl_s": ttl_s,
+        }
+        slot, uplink, log = _slot(cls, options, Path(folder), clock, keys)
         out: list[AnyPacket] = []
         slot.open()
         waiting: list[AnyPacket] = []
@@ -203,9 +211,7 @@ def _slot(
     options: Mapping[str, Any] | Options,
     folder: Path,
     clock: FakeClock,
-    *,
-    every_s: float,
-    when: Rule | None,
+    keys: Mapping[str, Any],
 ) -> tuple[Slot, RecordingUplink, LogBook]:
     plugin = register(cls)
     if plugin.kind not in {"transform", "action", "output"}:
@@ -217,8 +223,7 @@ def _slot(
         options=_options(plugin.options, options, folder, folder),
         reads=("source",),
         consumers=(),
-        every_s=every_s,
-        when=when,
+        **keys,
     )
     life = Life(FaultBudget(clock))
     return slot_class(plugin)(plan, "test", kit, life, StageMeters()), uplink, log

@@ -16,6 +16,7 @@ from edgeapp.plan.graph import Plan
 from edgeapp.plan.load import load
 from edgeapp.plan.schema import pipeline_schema
 from edgeapp.rules.rule import DetectionRule, Rule
+from edgeapp.rules.term import Term
 
 PLUGINS = '''
 from typing import TypeVar
@@ -299,3 +300,48 @@ def test_the_schema_knows_the_key_where_it_belongs() -> None:
     assert not valid("{output: console, when: 5}")
     assert not valid("{output: console, when: ''}")
     assert not valid("{transform: window, length_s: 1, when: value > 1}")
+
+
+def test_an_output_takes_one_term_or_several(plan: Any) -> None:
+    made = plan(
+        "  o: {output: say, from: eyes, on_change: count, ttl_s: 60}\n"
+        "  p: {output: say, from: [eyes, news], on_change: [label, 'count(\"dog\")', score > 0.5]}\n"
+    )
+    assert isinstance(made, Plan), made
+    assert made.stages["o"].on_change == (Term("count"),)
+    assert made.stages["o"].ttl_s == 60
+    assert made.stages["p"].on_change == (Term("label"), Term('count("dog")'), Term("score > 0.5"))
+
+
+@pytest.mark.parametrize(
+    ("stages", "complaint"),
+    [
+        (
+            "  o: {output: say, from: eyes, on_change: cuont}",
+            "1:43: stage 'o': on_change: a packet has no field 'cuont' = did you mean 'count'?",
+        ),
+        (
+            "  o: {output: say, from: score, on_change: [ready, count]}",
+            (
+                "1:52: stage 'o': on_change: Score has no 'count' = Fields: "
+                "lost, seq, epoch, origin, model, variant, rung, value, ready, progress, parts"
+            ),
+        ),
+        (
+            "  o: {output: say, from: score, on_change: [ready, parts]}",
+            "1:52: stage 'o': item 2 of on_change: 'parts' needs a key = write parts[\"...\"]",
+        ),
+        (
+            "  o: {output: say, from: score, ttl_s: 0}",
+            "1:40: stage 'o': ttl_s must be a number greater than 0 and not greater than 31536000, not 0 = ",
+        ),
+        (
+            "  d: {action: do, from: score, on_change: ready}",
+            "1:32: 'on_change' belongs to output stages, and 'd' is none = remove it",
+        ),
+    ],
+)
+def test_a_wrong_term_is_placed_and_the_near_miss_is_offered(
+    plan: Any, stages: str, complaint: str
+) -> None:
+    assert plan(stages) == [complaint]
