@@ -6,7 +6,7 @@ from edgeapp.document.tree import shortened
 
 MAX_NAME = 64
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-RESERVED = frozenset({"set", "status"})
+RESERVED = frozenset({"set", "state", "status"})
 """Topic levels with a meaning of their own."""
 
 RULE = "lower-case letters, digits, '-' and '_', beginning with a letter or digit"

@@ -1,11 +1,11 @@
 """What a message says: the part of the wire contract that a payload decides.
 
 The Structs are the contract; the published JSON Schemas are generated from them. `encoder` makes
-them on the lane; `id`, `time`, `clock` and `age_ms` are put before a body when it is sealed.
+them on the lane; the fields of `uplink.wire.Envelope` are put before a body when it is sealed.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -151,9 +151,4 @@ BODIES: Mapping[str, type[Body]] = {
     "pose": PoseBody,
     "event": EventBody,
 }
-
-
-def schemas() -> dict[str, dict[str, Any]]:
-    """The JSON Schema (2020-12) of each body by name, before the envelope is added."""
-    _, definitions = msgspec.json.schema_components(BODIES.values())
-    return {name: definitions[body.__name__] for name, body in BODIES.items()}
+"""By name; the schema of each is "edgeapp/<name>/1"."""

@@ -48,6 +48,7 @@ BUILTINS: Mapping[tuple[Kind, str], str] = {
     ("action", "webhook"): "edgeapp.actions.webhook:Webhook",
     ("action", "log"): "edgeapp.actions.log:LogAction",
     ("output", "mqtt"): "edgeapp.outputs.mqtt:Mqtt",
+    ("output", "snapshot"): "edgeapp.outputs.snapshot:Snapshot",
     ("output", "jsonl"): "edgeapp.outputs.jsonl:Jsonl",
     ("output", "console"): "edgeapp.outputs.console:Console",
 }

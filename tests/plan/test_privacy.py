@@ -49,3 +49,22 @@ def test_a_model_may_look_and_its_answers_be_told(stages: Stages) -> None:
         "note: {action: log, from: n}",
         "tell: {output: tell, from: n}",
     )
+
+
+def test_what_is_masked_may_not_be_sent_from_before_the_mask(mistakes: Mistakes) -> None:
+    [wrong] = mistakes(CAM, MASK, "show: {output: snapshot, from: cam}")
+    assert wrong == (
+        "3: 'show' sends pictures, and reads 'cam' past the mask 'private'"
+        " = read 'private' or a stage behind it, or take the mask out"
+    )
+
+
+def test_a_snapshot_behind_the_mask_is_bulk_unless_its_class_is_given(stages: Stages) -> None:
+    plan = stages(
+        CAM,
+        MASK,
+        "show: {output: snapshot, from: private}",
+        "alarm: {output: snapshot, from: private, class: critical}",
+    )
+    assert plan.stages["show"].priority == "bulk"
+    assert plan.stages["alarm"].priority == "critical"
