@@ -2,12 +2,31 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import contract
+
 REPO = Path(__file__).resolve().parent.parent
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop() -> Iterator[None]:
+    """Look at every message that is published from here on."""
+    with contract.watched(contract.SUITE):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """A test that published what the contract does not allow has failed."""
+    try:
+        return (yield)
+    finally:
+        if wrong := contract.SUITE.wrong():
+            pytest.fail("messages against docs/schemas:\n" + "\n".join(wrong), pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,7 @@
 import json
 from pathlib import Path
 
-from edgeapp.outputs import bodies
-from edgeapp.uplink import wire
+from edgeapp.cli.schema import message_schemas
 
 FOLDER = Path(__file__).parent
 
@@ -13,11 +12,8 @@ FOLDER = Path(__file__).parent
 def texts() -> dict[str, str]:
     """The text of each schema file, by file name."""
     return {
-        f"{name}.json": json.dumps(
-            {**wire.message_schema(body), "title": f"edgeapp/{name}/1"}, indent=2
-        )
-        + "\n"
-        for name, body in bodies.schemas().items()
+        f"{name}.json": json.dumps(schema, indent=2) + "\n"
+        for name, schema in message_schemas().items()
     }
 
 

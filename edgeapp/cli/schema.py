@@ -26,7 +26,8 @@ def schema(*, messages: Flag = False, device: Device = None) -> None:
 
 def message_schemas() -> dict[str, Any]:
     """The JSON Schema of each kind of message, by name."""
-    from edgeapp.outputs.bodies import schemas
-    from edgeapp.uplink.wire import message_schema
+    from edgeapp.outputs.bodies import BODIES
+    from edgeapp.uplink import wire
+    from edgeapp.uplink.notices import NOTICES
 
-    return {name: message_schema(body) for name, body in schemas().items()}
+    return wire.message_schemas({**BODIES, **NOTICES})

@@ -4,14 +4,17 @@ The Structs are the contract, as those of `outputs.bodies` are for results; seal
 envelope. Topics are below `<prefix>/<device>/`.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from edgeapp.core.message import Priority
+from edgeapp.uplink.wire import MessageId
 
 Count = Annotated[int, Meta(ge=0)]
+Name = Annotated[str, Meta(min_length=1)]
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,44 +30,10 @@ class GapNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=True):
     priority: Priority
     """Their class."""
     count: Annotated[int, Meta(ge=1)]
-    first: str
+    first: MessageId
     """Id of the first one of them."""
-    last: str
+    last: MessageId
     """Id of the last one of them. Those of other classes in between are not missing."""
-
-
-class PipelineNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Topic `<pipeline>/state`, retained: what a pipeline does."""
-
-    schema: Literal["edgeapp/pipeline/1"]
-    pipeline: str
-    state: Literal["starting", "running", "waiting", "paused", "failed", "finished", "stopped"]
-    why: str
-    """Where it is not running, and there is a reason."""
-
-
-class VariantNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Topic `<pipeline>/<stage>/variant`, retained: which model a stage uses."""
-
-    schema: Literal["edgeapp/variant/1"]
-    pipeline: str
-    stage: str
-    variant: str
-    rung: Count
-    """Its position on the ladder; 0 is the best."""
-    divisor: Annotated[int, Meta(ge=1)]
-    """One packet of so many is answered."""
-    pinned: bool
-    """Somebody holds it there."""
-
-
-class SettingsNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Topic `<pipeline>/<stage>/settings`, retained: the options that can be changed live."""
-
-    schema: Literal["edgeapp/settings/1"]
-    pipeline: str
-    stage: str
-    values: dict[str, float | int | bool | str | None]
 
 
 class OutboxNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,12 +48,59 @@ class OutboxNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Messages that the broker refused for good, kept aside."""
 
 
+class PipelineNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Topic `<pipeline>/state`, retained: what a pipeline does."""
+
+    schema: Literal["edgeapp/pipeline/1"]
+    pipeline: Name
+    state: Literal[
+        "starting", "running", "waiting", "stuck", "paused", "failed", "finished", "stopped"
+    ]
+    why: str
+    """Where it is not running, and there is a reason."""
+
+
+class VariantNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Topic `<pipeline>/<stage>/variant`, retained: which model a stage uses."""
+
+    schema: Literal["edgeapp/variant/1"]
+    pipeline: Name
+    stage: Name
+    variant: Name
+    rung: Count
+    """Its position on the ladder; 0 is the best."""
+    divisor: Annotated[int, Meta(ge=1)]
+    """One packet of so many is answered."""
+    pinned: bool
+    """Somebody holds it there."""
+
+
+class SettingsNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Topic `<pipeline>/<stage>/settings`, retained: the options that can be changed live."""
+
+    schema: Literal["edgeapp/settings/1"]
+    pipeline: Name
+    stage: Name
+    values: dict[str, float | int | bool | str | None]
+
+
 class ReplyNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The response topic of a command, else `reply`: what became of it."""
+    """The response topic of a command, else topic `reply`: what became of it."""
 
     schema: Literal["edgeapp/reply/1"]
-    command: str
+    command: Name
     """Its topic, below `<prefix>/<device>/`."""
     ok: bool
     said: str
     """What was done, or why not."""
+
+
+NOTICES: Mapping[str, type[Notice]] = {
+    "gap": GapNotice,
+    "outbox": OutboxNotice,
+    "pipeline": PipelineNotice,
+    "variant": VariantNotice,
+    "settings": SettingsNotice,
+    "reply": ReplyNotice,
+}
+"""By name; the schema of each is "edgeapp/<name>/1"."""

@@ -7,6 +7,7 @@ what waited gets the best time that is known by then.
 
 import re
 import time
+from collections.abc import Mapping
 from math import ceil
 from typing import Annotated, Any, Literal
 
@@ -27,11 +28,15 @@ _MS = 1_000_000
 _LAST_SECOND = 253_402_300_799  # of the year 9999
 
 
+MessageId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}/[0-9]+/[0-9]+$")]
+"""<device>/<run>/<n>."""
+
+
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What sealing adds to a body."""
 
-    id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}/[0-9]+/[0-9]+$")]
-    """<device>/<run>/<n>; the same whenever the message is sent again."""
+    id: MessageId
+    """The same whenever the message is sent again."""
     time: Annotated[
         str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$")
     ]
@@ -48,20 +53,25 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Ditto: when the packet was taken, in milliseconds since that boot."""
 
 
-def message_schema(body: dict[str, Any]) -> dict[str, Any]:
-    """The JSON Schema of a sealed message, from the schema of its body."""
-    envelope = msgspec.json.schema_components([Envelope])[1]["Envelope"]
-    only_unsynced = {
-        "if": {"properties": {"clock": {"const": "unsynced"}}},
-        "then": {"required": ["boot", "up_ms"]},
-        "else": {"properties": {"boot": False, "up_ms": False}},
+def message_schemas(bodies: Mapping[str, type[msgspec.Struct]]) -> dict[str, dict[str, Any]]:
+    """The JSON Schema (2020-12) of each sealed message, by name, from the types of the bodies."""
+    _, parts = msgspec.json.schema_components((Envelope, *bodies.values()))
+    return {
+        name: _sealed_schema(name, parts["Envelope"], parts[body.__name__])
+        for name, body in bodies.items()
     }
+
+
+def _sealed_schema(name: str, envelope: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
     return {
         **body,
+        "title": f"edgeapp/{name}/1",
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "properties": {**envelope["properties"], **body["properties"]},
         "required": [*envelope["required"], *body["required"]],
-        **only_unsynced,
+        "if": {"properties": {"clock": {"const": "unsynced"}}},
+        "then": {"required": ["boot", "up_ms"]},
+        "else": {"properties": {"boot": False, "up_ms": False}},
     }
 
 

@@ -20,25 +20,13 @@ from edgeapp.core.payload import Detections, Features, Score, Tracks
 from edgeapp.outputs.bodies import BODIES
 from edgeapp.outputs.console import line
 from edgeapp.outputs.encoder import BodyEncoder
+from edgeapp.uplink.notices import NOTICES
 from edgeapp.uplink.outbox import Key
 from edgeapp.uplink.wall_clock import WallClock
 from edgeapp.uplink.wire import Sealer
+from tests.contract import Contract, problems
 
 Wrap = Callable[[Any], Packet[Any]]
-
-
-@pytest.fixture(scope="session")
-def check(repo: Path) -> Callable[[dict[str, Any]], list[str]]:
-    """Names what a message does wrong, by the schema that it claims."""
-    validators = {
-        f"edgeapp/{path.stem}/1": jsonschema.Draft202012Validator(json.loads(path.read_text()))
-        for path in (repo / "docs" / "schemas").glob("*.json")
-    }
-
-    def problems(message: dict[str, Any]) -> list[str]:
-        return [e.message for e in validators[message["schema"]].iter_errors(message)]
-
-    return problems
 
 
 TRACKS = Tracks(
@@ -61,9 +49,10 @@ EVENT = Event(
 )
 
 
-def seal(packet: Packet[Any]) -> dict[str, Any]:
+def seal(packet: Packet[Any], *, synced: bool = True) -> dict[str, Any]:
     clock = FakeClock(start_ns=1_000_000_000)
-    sealer = Sealer("dev-1", 7, WallClock(clock, wall_ns=lambda: 1_800_000_000_000_000_000))
+    wall = WallClock(clock, wall_ns=lambda: 1_800_000_000_000_000_000, synchronised=lambda: synced)
+    sealer = Sealer("dev-1", 7, wall)
     body = BodyEncoder("porch", "people").encode(packet)
     message: dict[str, Any] = json.loads(
         sealer.seal(Message("a/b", body, packet.taken_ns), Key(7, 3))
@@ -76,7 +65,7 @@ def test_the_published_schemas_are_current(repo: Path) -> None:
     folder = repo / "docs" / "schemas"
     texts: dict[str, str] = runpy.run_path(str(folder / "generate.py"))["texts"]()
     assert {path.name: path.read_text() for path in folder.glob("*.json")} == texts
-    assert len(texts) == len(BODIES)
+    assert {f"{name}.json" for name in (*BODIES, *NOTICES)} == set(texts)
 
 
 def test_no_schema_allows_additional_properties(repo: Path) -> None:
@@ -96,9 +85,7 @@ def test_no_schema_allows_additional_properties(repo: Path) -> None:
         assert all(isinstance(inner["additionalProperties"], dict) for inner in found[1:])
 
 
-def test_real_messages_are_valid(
-    check: Callable[[dict[str, Any]], list[str]], packet: Wrap, detections: Detections
-) -> None:
+def test_real_messages_are_valid(packet: Wrap, detections: Detections) -> None:
     features = Features(np.array([1.5, np.nan]), ("x.rms", "x.crest"), ("m/s²", "1"))
     values = (
         detections,
@@ -115,18 +102,17 @@ def test_real_messages_are_valid(
         replace(EVENT, box=None, score=None, facts={}, phase="end"),
     )
     for value in values:
-        assert check(seal(packet(value))) == []
-        assert check(seal(packet(value)._replace(trail=()))) == []
+        assert problems(seal(packet(value))) == []
+        assert problems(seal(packet(value)._replace(trail=()))) == []
+        assert problems(seal(packet(value), synced=False)) == []
 
 
-def test_the_examples_in_the_documentation_are_valid(
-    repo: Path, check: Callable[[dict[str, Any]], list[str]]
-) -> None:
+def test_the_examples_in_the_documentation_are_valid(repo: Path) -> None:
     text = (repo / "docs" / "mqtt.md").read_text(encoding="utf-8")
     examples = [json.loads(e) for e in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
     assert {example["schema"] for example in examples} == {f"edgeapp/{n}/1" for n in BODIES}
     for example in examples:
-        assert check(example) == []
+        assert problems(example) == []
 
 
 MUTATIONS: tuple[tuple[str, Callable[[dict[str, Any]], object]], ...] = (
@@ -141,6 +127,16 @@ MUTATIONS: tuple[tuple[str, Callable[[dict[str, Any]], object]], ...] = (
     ("an unknown clock", lambda m: m.update(clock="maybe")),
     ("a negative age", lambda m: m.update(age_ms=-1)),
     ("an age in words", lambda m: m.update(age_ms="5 ms")),
+    ("no word about the age", lambda m: m.pop("age_ms")),
+    ("no word about replay", lambda m: m.pop("replay")),
+    ("replay in words", lambda m: m.update(replay="no")),
+    ("a boot though the clock is right", lambda m: m.update(boot="5bf31e06")),
+    ("an uptime though the clock is right", lambda m: m.update(up_ms=5.0)),
+    ("no boot though the clock is wrong", lambda m: m.update(clock="unsynced", up_ms=5.0)),
+    ("no uptime though the clock is wrong", lambda m: m.update(clock="unsynced", boot="5bf3")),
+    ("an uptime below zero", lambda m: m.update(clock="unsynced", boot="5bf3", up_ms=-1)),
+    ("a boot with a slash", lambda m: m.update(clock="unsynced", boot="a/b", up_ms=1)),
+    ("a boot that is null", lambda m: m.update(clock="unsynced", boot=None, up_ms=1)),
     ("an empty pipeline", lambda m: m.update(pipeline="")),
     ("no stage", lambda m: m.pop("stage")),
     ("a broken seq", lambda m: m.update(seq=1.5)),
@@ -159,14 +155,16 @@ MUTATIONS: tuple[tuple[str, Callable[[dict[str, Any]], object]], ...] = (
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=[name for name, _ in MUTATIONS])
 def test_a_mutated_message_is_rejected(
-    check: Callable[[dict[str, Any]], list[str]],
     packet: Wrap,
     detections: Detections,
     mutation: tuple[str, Callable[[dict[str, Any]], object]],
 ) -> None:
     message = seal(packet(detections))
     mutation[1](message)
-    assert check(message) != []
+    assert problems(message) != []
+    watcher = Contract()
+    watcher.payload(json.dumps(message), what="a/b")
+    assert len(watcher.wrong()) == 1
 
 
 EVENT_MUTATIONS: tuple[tuple[str, Callable[[dict[str, Any]], object]], ...] = (
@@ -183,13 +181,12 @@ EVENT_MUTATIONS: tuple[tuple[str, Callable[[dict[str, Any]], object]], ...] = (
 
 @pytest.mark.parametrize("mutation", EVENT_MUTATIONS, ids=[name for name, _ in EVENT_MUTATIONS])
 def test_a_mutated_event_is_rejected(
-    check: Callable[[dict[str, Any]], list[str]],
     packet: Wrap,
     mutation: tuple[str, Callable[[dict[str, Any]], object]],
 ) -> None:
     message = seal(packet(EVENT))
     mutation[1](message)
-    assert check(message) != []
+    assert problems(message) != []
 
 
 def test_an_event_says_how_long_it_has_lasted_and_where_it_is(packet: Wrap) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from tests.contract import SUITE
+
 PATIENCE_S = 30.0
 
 
@@ -144,6 +146,7 @@ class Listener:
         for line in self._process.stdout:
             if line.startswith("=> "):
                 retained, topic, payload = line[3:].rstrip("\n").split(" ", 2)
+                SUITE.arrival(topic, payload)
                 self.arrivals.append(Arrival(retained == "1", topic, payload))
             elif "SUBACK" in line or line.startswith("Subscribed"):
                 self._subscribed.set()
