@@ -79,6 +79,7 @@ class App:
 
     async def _exchange(self, gone: Collection[str], plans: Sequence[Plan]) -> None:
         assert self._stop is not None
+        coming = {plan.name: Pipeline(plan, self.kit) for plan in plans}
         leaving = [pipeline for pipeline in self.pipelines if pipeline.plan.name in gone]
         running = [self._running[pipeline] for pipeline in leaving]
         for one in running:
@@ -86,7 +87,6 @@ class App:
         if running:
             await asyncio.wait([one.task for one in running])
         before = {pipeline.plan.name: pipeline for pipeline in leaving}
-        coming = {plan.name: Pipeline(plan, self.kit) for plan in plans}
         for pipeline in leaving:
             self._account_for(pipeline)
             del self._running[pipeline]

@@ -61,7 +61,7 @@ class Pipeline:
         self.kit = kit
         self.log = kit.log.bind(pipeline=plan.name)
         self.state: str = "stopped"
-        """starting, running, waiting, failed, paused, finished or stopped."""
+        """starting, running, failed, paused, finished or stopped."""
         self.why = ""
         self.meters = {stage_id: StageMeters() for stage_id in plan.stages}
         divided = {stage.gate_for for stage in plan.stages.values()}
@@ -102,6 +102,8 @@ class Pipeline:
 
     def follow(self, before: "Pipeline") -> None:
         """Go on where one of the same name was, before the first run: no packet's key comes twice."""
+        # Their devices are in use until those threads are back.
+        self._left = before._left  # noqa: SLF001  of its own kind
         self.epochs |= {s: epoch for s, epoch in before.epochs.items() if s in self.epochs}
         if before.held:
             self.pause()

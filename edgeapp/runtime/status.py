@@ -1,6 +1,7 @@
 """What is going on inside, as frozen snapshots. Reading them disturbs nothing."""
 
 from dataclasses import dataclass
+from typing import Literal, cast
 
 from edgeapp.core.dial import Setting
 from edgeapp.core.link import AnyPacket
@@ -8,6 +9,10 @@ from edgeapp.core.meters import FULL, Histogram
 from edgeapp.core.plugin import Kind
 from edgeapp.plan.graph import StagePlan
 from edgeapp.runtime.pipeline import Pipeline
+
+State = Literal[
+    "starting", "running", "waiting", "stuck", "paused", "failed", "finished", "stopped"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +56,8 @@ class PipelineStatus:
     """One pipeline."""
 
     name: str
-    state: str
-    """starting, running, waiting (something is unavailable), stuck (a stage does not come back
-    from a call), failed, paused, finished or stopped."""
+    state: State
+    """waiting: something is unavailable; stuck: a stage does not come back from a call."""
     why: str
     stages: tuple[StageStatus, ...]
 
@@ -76,18 +80,23 @@ class PipelineStatus:
 def status_of(pipeline: Pipeline) -> PipelineStatus:
     """A pipeline at this moment. Any thread."""
     stages = tuple(_stage(pipeline, stage_id) for stage_id in pipeline.plan.stages)
-    state, why = pipeline.state, pipeline.why
-    if state == "running":
-        waiting = [stage for stage in stages if stage.waiting_for is not None]
-        hung = pipeline.hung()
-        if hung:
-            state = "stuck"
-            why = "; ".join(
-                f"{stage}: in one call for {for_s:.0f} s" for stage, for_s in hung.items()
-            )
-        elif waiting:
-            state, why = "waiting", f"{waiting[0].id}: {waiting[0].waiting_for}"
+    state, why = state_of(pipeline)
+    if state == "stuck":
+        why = "; ".join(
+            f"{stage}: in one call for {for_s:.0f} s" for stage, for_s in pipeline.hung().items()
+        )
     return PipelineStatus(pipeline.plan.name, state, why, stages)
+
+
+def state_of(pipeline: Pipeline) -> tuple[State, str]:
+    """What a pipeline does, and why if it does not run; changes only when that does. Any thread."""
+    if pipeline.state == "running":
+        if hung := pipeline.hung():
+            return "stuck", f"in one call for too long: {', '.join(hung)}"
+        for slot in tuple(pipeline.slots.values()):
+            if (missing := slot.waiting_for) is not None:
+                return "waiting", f"{slot.id}: {missing}"
+    return cast(State, pipeline.state), pipeline.why
 
 
 def _stage(pipeline: Pipeline, stage_id: str) -> StageStatus:

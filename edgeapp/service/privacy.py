@@ -1,8 +1,10 @@
 """What must not be stored of a source: the regions that its pipeline masks further down."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
+from edgeapp.core.link import AnyPacket
 from edgeapp.core.payload import Bands, Image, Payload
 from edgeapp.core.privacy import Polygon, blacked_out, touched
 from edgeapp.plan.graph import Plan
@@ -49,6 +51,17 @@ def masked(plan: Plan) -> Mapping[str, Masked]:
         if regions:
             found[source.id] = Masked(tuple(dict.fromkeys(regions)))
     return found
+
+
+def hidden(plan: Plan) -> Callable[[AnyPacket], Any]:
+    """What takes from a packet's value, wherever it is looked at, what the pipeline masks."""
+    hide = masked(plan)
+
+    def without(packet: AnyPacket) -> Any:
+        redact = hide.get(packet.origin)
+        return packet.value if redact is None else redact(packet.value)
+
+    return without
 
 
 def _downstream(plan: Plan, stage: str) -> Iterator[str]:

@@ -12,13 +12,16 @@ from edgeapp.core.clock import NS
 from edgeapp.core.dial import Dial, Setting
 from edgeapp.core.link import AnyPacket
 from edgeapp.document.words import did_you_mean
+from edgeapp.errors import ConfigError
 from edgeapp.plan.graph import StagePlan
+from edgeapp.plan.tuning import settings_of, tuned
 from edgeapp.runtime.app import App
 from edgeapp.runtime.event_slot import EventSlot
 from edgeapp.runtime.pipeline import Pipeline
 from edgeapp.service.control import Frame, RefusedError, Request, Verb
 from edgeapp.service.facts import Say, facts
 from edgeapp.service.recent import Recent
+from edgeapp.service.reload import Reload
 
 _LONGEST_WINDOW_S = 10.0
 _LOOK_S = 0.02
@@ -31,8 +34,10 @@ _LONGEST_PIN_S = 365 * 86_400.0
 class Verbs:
     """The verbs of one application. Everything runs on its event loop and is quick."""
 
-    def __init__(self, app: App, *, device: str, say: Say) -> None:
+    def __init__(self, app: App, *, device: str, say: Say, reload: Reload | None = None) -> None:
+        """Serve. Without `reload`, what runs cannot be exchanged."""
         self._app = app
+        self._reload = reload
         self._device = device
         self._say = say
         self._began_s = time.monotonic()
@@ -47,6 +52,8 @@ class Verbs:
             "ack": self.ack,
             "pause": self.pause,
             "resume": self.resume,
+            "tune": self.tune,
+            "reload": self.reload,
         }
 
     async def status(self, request: Request) -> AsyncIterator[Frame]:
@@ -72,7 +79,7 @@ class Verbs:
 
         `every_s`: at most one in so long. `full`: with all that the payload holds.
         """
-        pipeline, stage = self._stage(request)
+        pipeline, stage = self.stage(request)
         hide = _hidden(pipeline)
         period_s = max(_SHORTEST_PERIOD_S, _number(request, "every_s", 0.0))
         full = request.get("full") is True
@@ -129,7 +136,7 @@ class Verbs:
 
     async def pin(self, request: Request) -> AsyncIterator[Frame]:
         """Hold a model stage on a variant, for `for_s` seconds or until `auto`."""
-        pipeline, stage = self._stage(request)
+        pipeline, stage = self.stage(request)
         dial = self._dial(pipeline, stage)
         rung = _rung(stage, str(request.get("variant")))
         for_s = request.get("for_s")
@@ -158,14 +165,14 @@ class Verbs:
 
     async def auto(self, request: Request) -> AsyncIterator[Frame]:
         """Let the governor decide again."""
-        pipeline, stage = self._stage(request)
+        pipeline, stage = self.stage(request)
         self._dial(pipeline, stage).unpin()
         pipeline.log.info("variant is automatic again", stage=stage.id)
         yield Frame({"stage": f"{pipeline.plan.name}/{stage.id}"})
 
     async def ack(self, request: Request) -> AsyncIterator[Frame]:
         """Tell a stage that somebody has seen its alarm."""
-        pipeline, stage = self._stage(request)
+        pipeline, stage = self.stage(request)
         loop = asyncio.get_running_loop()
         said: asyncio.Future[str] = loop.create_future()
 
@@ -188,7 +195,7 @@ class Verbs:
 
     async def pause(self, request: Request) -> AsyncIterator[Frame]:
         """Drain a pipeline and close its devices, until `resume`."""
-        pipeline = self._pipeline(request.get("pipeline"))
+        pipeline = self.pipeline(request.get("pipeline"))
         if pipeline.state in {"finished", "stopped"}:
             raise RefusedError(f"'{pipeline.plan.name}' has {pipeline.state}")
         pipeline.pause()
@@ -196,15 +203,45 @@ class Verbs:
 
     async def resume(self, request: Request) -> AsyncIterator[Frame]:
         """Open a paused pipeline again."""
-        pipeline = self._pipeline(request.get("pipeline"))
+        pipeline = self.pipeline(request.get("pipeline"))
         if not pipeline.held:
             raise RefusedError(f"'{pipeline.plan.name}' is not paused but {pipeline.state}")
         pipeline.resume()
         yield Frame({"pipeline": pipeline.plan.name, "state": "resumed"})
 
+    async def tune(self, request: Request) -> AsyncIterator[Frame]:
+        """Give a live option of a stage another value, until the pipeline starts anew."""
+        pipeline, stage = self.stage(request)
+        option, text = str(request.get("option")), request.get("value")
+        if not isinstance(text, str):
+            raise RefusedError("a value is given as text, as in a pipeline file")
+        rung = pipeline.dials[stage.id].actual.rung if stage.variants else 0
+        before = settings_of(stage, rung)
+        try:
+            changed = tuned(stage, option, text)
+        except ConfigError as error:
+            raise RefusedError(_sentence(error)) from None
+        pipeline.tune(changed)
+        value = settings_of(changed, rung)[option]
+        pipeline.log.info("option tuned", stage=stage.id, option=option, value=value)
+        yield Frame(
+            {
+                "stage": f"{pipeline.plan.name}/{stage.id}",
+                "option": option,
+                "value": value,
+                "before": before[option],
+            }
+        )
+
+    async def reload(self, _request: Request) -> AsyncIterator[Frame]:
+        """Read the pipeline files again, and exchange the pipelines whose files have changed."""
+        if self._reload is None:
+            raise RefusedError("what runs here cannot be reloaded")
+        yield Frame({"said": str(await self._reload())})
+
     # -- finding what is meant --------------------------------------------------------------
 
-    def _pipeline(self, name: object) -> Pipeline:
+    def pipeline(self, name: object) -> Pipeline:
         """The pipeline of a name; the only one where none is given."""
         by_name = {pipeline.plan.name: pipeline for pipeline in self._app.pipelines}
         if name is None and len(by_name) == 1:
@@ -216,12 +253,12 @@ class Verbs:
             raise RefusedError(f"there is no pipeline '{str(name)[:80]}'; {remedy}")
         return by_name[name]
 
-    def _stage(self, request: Request) -> tuple[Pipeline, StagePlan]:
+    def stage(self, request: Request) -> tuple[Pipeline, StagePlan]:
         """The stage that is meant by `stage`, or by `pipeline/stage`."""
         wanted = str(request.get("stage"))
         name, slash, stage = wanted.rpartition("/")
         if slash:
-            among = [self._pipeline(name)]
+            among = [self.pipeline(name)]
         else:
             among = [one for one in self._app.pipelines if stage in one.plan.stages]
         if len(among) > 1:
@@ -245,15 +282,9 @@ def _hidden(pipeline: Pipeline) -> Callable[[AnyPacket], Any]:
     """What takes away what the pipeline masks further down."""
     if not any(stage.plugin.name == "mask" for stage in pipeline.plan.stages.values()):
         return lambda packet: packet.value
-    from edgeapp.service.privacy import masked
+    from edgeapp.service.privacy import hidden
 
-    hide = masked(pipeline.plan)
-
-    def hidden(packet: AnyPacket) -> Any:
-        redact = hide.get(packet.origin)
-        return packet.value if redact is None else redact(packet.value)
-
-    return hidden
+    return hidden(pipeline.plan)
 
 
 def _rung(stage: StagePlan, wanted: str) -> int:
@@ -266,6 +297,12 @@ def _rung(stage: StagePlan, wanted: str) -> int:
         return numbers.index(wanted)
     remedy = did_you_mean(wanted, names, heading="Variants")
     raise RefusedError(f"'{stage.id}' has no variant '{wanted[:80]}'; {remedy}")
+
+
+def _sentence(error: ConfigError) -> str:
+    return "; ".join(
+        f"{one.problem}; {one.remedy}" if one.remedy else one.problem for one in error.complaints
+    )
 
 
 def _number(request: Request, key: str, default: float) -> float:
