@@ -86,6 +86,12 @@ COMMANDS = {
         "auto detect",
         "STAGE",
     ),
+    "tune": _Command(
+        "edgeapp.cli.steer:tune",
+        "Change an option of a running stage, such as a threshold, until its pipeline starts anew.",
+        "tune gate rise_above 1.5",
+        "STAGE OPTION VALUE",
+    ),
     "ack": _Command(
         "edgeapp.cli.steer:ack",
         "Acknowledge a latched alarm: it ends once what raised it is over.",
@@ -103,6 +109,12 @@ COMMANDS = {
         "Open a paused pipeline again.",
         "resume porch",
         "[PIPELINE]",
+    ),
+    "reload": _Command(
+        "edgeapp.cli.steer:reload",
+        "Read the pipeline files again: those that changed start anew, the others notice nothing.\n\n"
+        "If anything in them is wrong, that is said, and all goes on as it was.",
+        "reload",
     ),
     "listen": _Command(
         "edgeapp.cli.listen:listen",

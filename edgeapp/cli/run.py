@@ -4,8 +4,10 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,6 +17,8 @@ from edgeapp.cli import exits
 from edgeapp.cli.arguments import Device, Duration, Files, Flag, Sets, existing, seconds
 
 if TYPE_CHECKING:
+    import asyncio
+
     from edgeapp.cli.link_up import LinkUp
     from edgeapp.cli.watch import Watch
     from edgeapp.config.device import DeviceConfig
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
     from edgeapp.runtime.app import App
     from edgeapp.runtime.kit import Kit
     from edgeapp.runtime.pipeline import Outcome
+    from edgeapp.service.reload import Reload
+    from edgeapp.service.states import States
 
     Around = Callable[[tuple[Plan, ...], Kit], AbstractContextManager[App]]
 
@@ -92,8 +98,11 @@ def run_files(
     from edgeapp.core.clock import MonotonicClock
     from edgeapp.plan.load import load
     from edgeapp.service.logs import format_from, set_up
+    from edgeapp.service.reload import Given, Reload
 
     config = read_device(device)
+    given = Given(tuple(files), sets, device)
+    marks = given.marks()
     plans = load(files, sets=sets, device=config)
     log = set_up(log_level, log_format or format_from())
     from edgeapp.cli.link_up import link_up
@@ -103,7 +112,12 @@ def run_files(
         kit = _kit(plans, link, config.data_dir, log=log, clock=clock)
         with (around or _alone)(plans, kit) as app:
             watch = _watch(link, for_s=for_s, json=json, plain=plain)
-            outcomes = _run(app, link, _Beside(config, watch), for_s)
+            reload = None
+            if around is None:
+                reload = Reload(
+                    app, plans, given, marks=marks, device=config, equip=partial(_equip, link)
+                )
+            outcomes = _run(app, _Beside(app, link, config, watch, reload), for_s)
             _summary(app, outcomes, link, json=json, silent=watch.nobody_reads)
     return _code(outcomes, watch)
 
@@ -126,12 +140,25 @@ def _kit(
 ) -> "Kit":
     from edgeapp.runtime.kit import Kit
 
-    pool = None
-    if any(stage.variants for plan in plans for stage in plan.stages.values()):
+    return _equip(link, plans, Kit(clock, link.uplink, None, log, data_dir))
+
+
+def _equip(link: "LinkUp", plans: "Sequence[Plan]", kit: "Kit") -> "Kit":
+    """Give pipelines what they need of this process.
+
+    Raises:
+        RefusedError: it was started without what they need.
+    """
+    from edgeapp.cli.link_up import needs_broker
+    from edgeapp.service.control import RefusedError
+
+    if link.endpoint is None and needs_broker(plans):
+        raise RefusedError("nothing was sent to a broker so far: to begin takes a restart")
+    if kit.pool is None and any(stage.variants for plan in plans for stage in plan.stages.values()):
         from edgeapp.models.session import Pool  # onnxruntime is loaded only where it is used
 
-        pool = Pool(clock)
-    return Kit(clock, link.uplink, pool, log, data_dir)
+        return replace(kit, pool=Pool(kit.clock))
+    return kit
 
 
 def _watch(link: "LinkUp", *, for_s: float | None, json: bool, plain: bool) -> "Watch":
@@ -151,24 +178,93 @@ def _watch(link: "LinkUp", *, for_s: float | None, json: bool, plain: bool) -> "
 
 
 class _Beside:
-    """What runs beside the pipelines: the view, and the control socket."""
+    """What runs beside the pipelines: the view, the control socket, and what MQTT says and asks."""
 
-    def __init__(self, device: "DeviceConfig", watch: "Watch") -> None:
+    def __init__(
+        self,
+        app: "App",
+        link: "LinkUp",
+        device: "DeviceConfig",
+        watch: "Watch",
+        reload: "Reload | None",
+    ) -> None:
+        self._link = link
         self._device = device
         self._watch = watch
+        self._reload = reload
+        self._below = _below(device)
+        self._states = None if link.endpoint is None else _states(app, link, device)
 
     async def __call__(self, app: "App") -> None:
+        """Until cancelled."""
+        import asyncio
+
         from edgeapp.cli import words
+        from edgeapp.cli.hangup import reload_on_hangup
+        from edgeapp.service.commands import Commands
         from edgeapp.service.control import control_socket
         from edgeapp.service.verbs import Verbs
 
-        device = self._device
-        verbs = Verbs(app, device=device.device, say=words.result)
-        async with control_socket(device.run_dir or device.data_dir, verbs.table(), app.kit.log):
-            await self._watch(app)
+        device, log = self._device, app.kit.log
+        verbs = Verbs(app, device=device.device, say=words.result, reload=self._reload)
+        works = {"view": self._watch(app)}
+        if self._states is not None:
+            works["states"] = self._states.run()
+        if device.mqtt is not None:
+            allowed = device.mqtt.commands
+            commands = Commands(app, verbs, self._link.uplink, below=self._below, allowed=allowed)
+            works["commands"] = commands.run()
+        with ExitStack() as stack:
+            if self._reload is not None:
+                stack.enter_context(reload_on_hangup(self._reload, log))
+            async with control_socket(device.run_dir or device.data_dir, verbs.table(), log):
+                await asyncio.gather(*(_going(what, work, log) for what, work in works.items()))
+
+    async def uplink(self, drained: "asyncio.Event") -> None:
+        """Run the uplink; what has become of the pipelines is the last that it hears."""
+        import asyncio
+
+        settled = asyncio.Event()
+        running = asyncio.ensure_future(self._link.uplink.run(settled))
+        ending = asyncio.ensure_future(drained.wait())
+        try:
+            await asyncio.wait((running, ending), return_when=asyncio.FIRST_COMPLETED)
+            if self._states is not None:
+                self._states.look()
+        finally:
+            ending.cancel()
+            settled.set()
+            await running
 
 
-def _run(app: "App", link: "LinkUp", show: "_Beside", for_s: float | None) -> "dict[str, Outcome]":
+async def _going(what: str, work: "Awaitable[object]", log: "Log") -> None:
+    """If one of what runs beside crashes, that is logged, and the others go on."""
+    try:
+        await work
+    except Exception:
+        log.error("crashed", what=what, exc_info=True)  # noqa: G201  a Log has no exception()
+
+
+def _below(device: "DeviceConfig") -> str:
+    """What the topics of this device begin with."""
+    from edgeapp.uplink.wire import ROOT, Topics
+
+    return Topics(device.device, device.mqtt.prefix if device.mqtt else ROOT).below
+
+
+def _states(app: "App", link: "LinkUp", device: "DeviceConfig") -> "States":
+    from edgeapp.service.states import States
+
+    return States(
+        app,
+        link.uplink,
+        below=_below(device),
+        outbox=lambda: link.uplink.statistics().outbox,
+        store="memory" if device.mqtt is None else "disk",
+    )
+
+
+def _run(app: "App", show: "_Beside", for_s: float | None) -> "dict[str, Outcome]":
     """Run the event loop.
 
     A signal that comes before the loop listens is not lost; one that comes after the end changes
@@ -190,7 +286,7 @@ def _run(app: "App", link: "LinkUp", show: "_Beside", for_s: float | None) -> "d
     for number in _STOPS:
         signal.signal(number, lambda number, _frame: early.append(number))
     with asyncio.Runner() as runner:
-        outcomes = runner.run(run_until_stopped(app, link.uplink.run, for_s=for_s, beside=beside))
+        outcomes = runner.run(run_until_stopped(app, show.uplink, for_s=for_s, beside=beside))
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)  # the loop's end resets their handlers
     for number in _STOPS:
         signal.signal(number, signal.SIG_IGN)  # there is nothing left to stop

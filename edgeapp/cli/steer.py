@@ -1,4 +1,4 @@
-"""`edgeapp pin`, `auto`, `ack`, `pause` and `resume`: steering a running pipeline."""
+"""`edgeapp pin`, `auto`, `tune`, `ack`, `pause`, `resume` and `reload`: steering what runs."""
 
 from typing import Annotated
 
@@ -50,6 +50,40 @@ def auto(stage: Stage, /, *, device: Device = None) -> int:
     """
     facts = answer(device, "auto", stage=stage).facts
     print(f"{facts['stage']} follows heat and load")
+    return exits.OK
+
+
+def tune(
+    stage: Stage,
+    option: Annotated[str, Parameter(metavar="OPTION")],
+    value: Annotated[str, Parameter(metavar="VALUE", allow_leading_hyphen=True)],
+    /,
+    *,
+    device: Device = None,
+) -> int:
+    """Change an option.
+
+    Args:
+        stage: Id of the stage; pipeline/stage where several pipelines have one of that name.
+        option: One of its options that `edgeapp plugins info` calls live.
+        value: The value, as it would stand in the pipeline file.
+        device: The device file that the running process was given.
+    """
+    facts = answer(device, "tune", stage=stage, option=option, value=value).facts
+    from json import dumps
+
+    value, before = dumps(facts["value"]), dumps(facts["before"])
+    print(f"{facts['option']} of {facts['stage']} is {value}, it was {before}")
+    return exits.OK
+
+
+def reload(*, device: Device = None) -> int:
+    """Reload the pipelines.
+
+    Args:
+        device: The device file that the running process was given.
+    """
+    print(answer(device, "reload").facts["said"])
     return exits.OK
 
 

@@ -108,7 +108,10 @@ class Reload:
                 self._app.kit.log.warning("reload refused", why=str(error))
                 raise
             self._app.kit.log.info(
-                "reloaded", started=done.started, gone=done.gone, unchanged=done.kept
+                "reloaded",
+                started=", ".join(done.started),
+                gone=", ".join(done.gone),
+                unchanged=", ".join(done.kept),
             )
             return done
 

@@ -22,6 +22,8 @@ from edgeapp.uplink.notices import (
 from edgeapp.uplink.outbox import OutboxStatistics
 
 LOOK_S = 1.0
+FIRST_LOOK_S = 0.1
+"""By then pipelines have begun to start."""
 _LONGEST_WHY = 500
 
 
@@ -61,6 +63,7 @@ class States:
 
     async def run(self) -> None:
         """Look about once a second, until cancelled."""
+        await asyncio.sleep(FIRST_LOOK_S)
         while True:
             self.look()
             await asyncio.sleep(LOOK_S)
