@@ -2,9 +2,9 @@
 
 import random
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgeapp.cli import words
 from edgeapp.cli.program import program
@@ -14,11 +14,17 @@ from edgeapp.core.clock import Clock
 from edgeapp.core.context import Log
 from edgeapp.plan.graph import Plan
 from edgeapp.uplink.connection import Endpoint, Publication, Tls
-from edgeapp.uplink.outbox import MemoryOutbox
+from edgeapp.uplink.outbox import MemoryOutbox, Outbox
 from edgeapp.uplink.run_number import next_run
 from edgeapp.uplink.sender import MqttUplink, NullUplink
 from edgeapp.uplink.wall_clock import WallClock
 from edgeapp.uplink.wire import ROOT, Sealer, Topics
+
+if TYPE_CHECKING:
+    from edgeapp.uplink.durable_outbox import DurableOutbox
+
+OUTBOX = "outbox"
+"""Folder of what waits for the broker, below the data directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +75,11 @@ class LinkUp:
         if self.endpoint is None:
             return ""
         now = self.uplink.statistics().outbox
-        dropped = {str(reason): count for reason, count in now.dropped.items()}
         said = f"{words.plural(now.settled, 'message')} sent to {self.endpoint}"
+        kept = now.waiting + now.in_flight
+        if kept:
+            said += f", {kept:,} kept for the next start"
+        dropped = {str(reason): count for reason, count in now.dropped.items()}
         if not dropped:
             return f"{said}, none dropped."
         return f"{said}, {sum(dropped.values()):,} dropped ({words.reasons(dropped)})."
@@ -80,16 +89,22 @@ class LinkUp:
 def link_up(
     device: DeviceConfig, plans: Sequence[Plan], *, log: Log, clock: Clock
 ) -> Iterator[LinkUp]:
-    """Prepare the uplink; an embedded broker runs until the block ends.
+    """Prepare the uplink; what it needs beside itself runs until the block ends.
+
+    For a broker that is named, messages wait on the disk, and outlive this process and the power;
+    for an embedded one, whose own memory ends with us, in memory.
 
     Raises:
         Unavailable: a broker is needed, none is named, and the embedded one does not start.
     """
-    sealer = Sealer(device.device, next_run(device.data_dir, log), WallClock(clock))
+    wall = WallClock(clock)
+    sealer = Sealer(device.device, next_run(device.data_dir, log), wall)
     if not needs_broker(plans):
         yield LinkUp(NullUplink(sealer, MemoryOutbox(), clock), None)
     elif device.mqtt is not None:
-        yield _to(_endpoint(device.mqtt), device, sealer, log=log, clock=clock)
+        with closing(_on_disk(device, sealer.run, wall, log=log, clock=clock)) as outbox:
+            outbox.start()
+            yield _to(_endpoint(device.mqtt), device, sealer, outbox, log=log, clock=clock)
     else:
         from edgeapp.uplink.broker import embedded_broker
 
@@ -98,6 +113,7 @@ def link_up(
                 Endpoint(broker.host, broker.port_v5),
                 device,
                 sealer,
+                MemoryOutbox(run=sealer.run),
                 log=log,
                 clock=clock,
                 hints=subscribe_hints(broker.host, broker.port_v4),
@@ -121,10 +137,30 @@ def subscribe_hints(host: str, port: int) -> tuple[str, ...]:
     )
 
 
+def _on_disk(
+    device: DeviceConfig, run: int, wall: WallClock, *, log: Log, clock: Clock
+) -> "DurableOutbox":
+    from edgeapp.uplink.durable_outbox import DiskLimits, DurableOutbox  # sqlite3 only where used
+
+    quotas = device.outbox
+    return DurableOutbox(
+        device.data_dir / OUTBOX,
+        run=run,
+        clock=clock,
+        wall=wall,
+        log=log,
+        device=device.device,
+        limits=DiskLimits(
+            quotas.critical_bytes, quotas.normal_bytes, quotas.bulk_bytes, quotas.min_free_bytes
+        ),
+    )
+
+
 def _to(
     endpoint: Endpoint,
     device: DeviceConfig,
     sealer: Sealer,
+    outbox: Outbox,
     *,
     log: Log,
     clock: Clock,
@@ -141,7 +177,7 @@ def _to(
     uplink = MqttUplink(
         topics,
         sealer,
-        MemoryOutbox(run=sealer.run),
+        outbox,
         connect,
         log=log,
         clock=clock,

@@ -38,7 +38,7 @@ def test_a_vibration_pipeline_loads_neither_opencv_nor_onnxruntime_nor_mqtt(pump
     code = (
         "import sys; from edgeapp.cli import main; "
         f"code = main(['run', {str(pump)!r}, '--for', '0.5s']); "
-        "sys.exit(str(code) + str({'cv2', 'onnxruntime', 'aiomqtt'} & sys.modules.keys()))"
+        "sys.exit(str(code) + str({'cv2', 'onnxruntime', 'aiomqtt', 'sqlite3'} & sys.modules.keys()))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=LIMIT_S
