@@ -8,6 +8,10 @@ from typing import NamedTuple, Protocol
 
 from edgeapp.core.secret import Secret
 
+_AROUND_PUBLISH = 13  # type, length, length of the topic, packet id, length of the properties
+_AROUND_EXTRA = 14  # expiry, and the heads of content type and correlation; a longer length
+_AROUND_PAIR = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Tls:
@@ -50,6 +54,16 @@ class Extra:
     user: tuple[tuple[str, str], ...] = ()
     """Names and values for the receiver."""
 
+    def most_bytes(self) -> int:
+        """How large it is in a packet at most."""
+        texts = self.content_type + "".join(name + value for name, value in self.user)
+        return (
+            _AROUND_EXTRA
+            + len(self.correlation or b"")
+            + len(self.user) * _AROUND_PAIR
+            + len(texts.encode())
+        )
+
 
 class Publication(NamedTuple):
     """One message as it goes to the broker, at QoS 1."""
@@ -58,6 +72,11 @@ class Publication(NamedTuple):
     payload: bytes
     retain: bool
     extra: Extra | None = None
+
+    def most_bytes(self) -> int:
+        """How large its packet is at most, in whichever version of MQTT."""
+        size = _AROUND_PUBLISH + len(self.topic.encode()) + len(self.payload)
+        return size + (self.extra.most_bytes() if self.extra else 0)
 
 
 class Received(NamedTuple):
@@ -107,6 +126,9 @@ class Connection(Protocol):
 
         Order is kept. Acknowledgements come to `OnAck`, never from within this call.
         """
+
+    def subscribe(self, filters: Sequence[str]) -> None:
+        """Ask for more topics, to come to `OnMessage`. A filter that is refused is logged."""
 
     async def close(self) -> None:
         """Say goodbye, so that the last will is not published. Never raises; idempotent."""

@@ -1,9 +1,11 @@
 """Looking at what devices say: `edgeapp tap` subscribes, and prints one line for each message."""
 
+import asyncio
 import json
 import os
 from collections.abc import Callable, Sequence
 
+from edgeapp.errors import Unavailable
 from edgeapp.uplink.connection import Endpoint, Received
 
 ALL_DEVICES = "edgeapp/#"
@@ -21,12 +23,29 @@ async def tap(
     """
     from edgeapp.uplink.client import Connector  # aiomqtt is loaded only where it is used
 
-    connection = await Connector(endpoint, client_id=f"edgeapp-tap-{os.getpid()}")(
-        lambda _packet_id, _refused: None
-    )
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def show(message: Received) -> None:
+        try:
+            if not ended.done():
+                on_message(message)
+        except Exception as error:  # noqa: BLE001 - it is raised where it was asked for
+            ended.set_exception(error)
+
+    def refuse(topic_filter: str, reason: str) -> None:
+        if not ended.done():
+            problem = f"the broker refuses a subscription to '{topic_filter}': {reason}"
+            ended.set_exception(Unavailable(problem))
+
+    connect = Connector(endpoint, client_id=f"edgeapp-tap-{os.getpid()}")
+    connection = await connect(lambda _packet_id, _refused: None, on_message=show)
     try:
-        async for message in connection.messages(filters):
-            on_message(message)
+        connection.subscribe(filters, refuse)
+        await asyncio.wait((ended, connection.lost), return_when=asyncio.FIRST_COMPLETED)
+        if not ended.done():
+            problem = f"the connection to the broker was lost: {connection.lost.result()}"
+            ended.set_exception(Unavailable(problem))
+        await ended
     finally:
         await connection.close()
 
