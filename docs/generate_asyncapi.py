@@ -102,6 +102,7 @@ _RECEIVED = {
                     "properties": {
                         "variant": {"type": ["string", "integer"]},
                         "for_s": {"type": "number", "exclusiveMinimum": 0},
+                        "divisor": {"type": "integer", "minimum": 1},
                     },
                     "required": ["variant"],
                     "additionalProperties": False,

@@ -88,8 +88,8 @@ class ReplyNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """The response topic of a command, else topic `reply`: what became of it."""
 
     schema: Literal["edgeapp/reply/1"]
-    command: Name
-    """Its topic, below `<prefix>/<device>/`."""
+    command: str
+    """Its topic, below `<prefix>/<device>/`; empty: several that were not even looked at."""
     ok: bool
     said: str
     """What was done, or why not."""

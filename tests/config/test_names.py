@@ -19,6 +19,10 @@ def test_names_that_can_be_topic_levels(name: str) -> None:
         ("..", "choose another"),
         ("status", "choose another"),
         ("Set", "choose another"),
+        ("state", "choose another"),
+        ("gap", "choose another"),
+        ("outbox", "choose another"),
+        ("Reply", "choose another"),
         ("x" * (MAX_NAME + 1), "shorten it"),
     ],
 )

@@ -82,7 +82,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ("variant", "pinned until", lambda m: m.update(pinned=12.5)),
     ("settings", "a value that is a list", lambda m: m["values"].update(zone=[1])),
     ("settings", "values that are a list", lambda m: m.update(values=[])),
-    ("reply", "no command", lambda m: m.update(command="")),
+    ("reply", "no command", lambda m: m.pop("command")),
     ("reply", "ok in words", lambda m: m.update(ok="yes")),
     ("reply", "another schema's field", lambda m: m.update(pipeline="porch")),
 )
