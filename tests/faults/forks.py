@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -53,10 +54,10 @@ class Forks:
 
     def __init__(self, script: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name(script))],
+            [sys.executable, str(Path(__file__).parent / script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
+            bufsize=0,
             cwd=REPO,
             env={**os.environ, "PYTHONPATH": str(REPO)},
         )
@@ -79,13 +80,13 @@ class Forks:
         """Fork."""
         assert not self.pid
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
         self.pid = int(self._answer())
 
     def freeze(self) -> None:
         """Let the fork do nothing more."""
-        os.kill(self.pid, signal.SIGSTOP)
+        with suppress(ProcessLookupError):  # `kill` says why
+            os.kill(self.pid, signal.SIGSTOP)
 
     def kill(self) -> None:
         """Kill the fork; it must not have ended by itself."""
@@ -94,13 +95,18 @@ class Forks:
         code = self.wait()
         assert code == -signal.SIGKILL, f"it ended with {code}; see standard error"
 
+    def ended(self) -> bool:
+        """Whether the fork has ended by itself."""
+        assert self._process.stdout is not None
+        return bool(select.select([self._process.stdout], [], [], 0)[0])
+
     def wait(self) -> int:
         """The code with which the fork ends."""
         code = int(self._answer())
         self.pid = 0
         return code
 
-    def _answer(self) -> str:
+    def _answer(self) -> bytes:
         assert self._process.stdout is not None
         answer = self._process.stdout.readline()
         assert answer, "the script ended; see standard error"

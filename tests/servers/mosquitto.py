@@ -84,6 +84,11 @@ class Mosquitto:
             self._process.wait(PATIENCE_S)
             self._process = None
 
+    @property
+    def running(self) -> bool:
+        """Whether it was started and not stopped since."""
+        return self._process is not None
+
     def _listens(self) -> bool:
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1.0):
