@@ -108,7 +108,7 @@ def link_up(
     else:
         from edgeapp.uplink.broker import embedded_broker
 
-        with embedded_broker() as broker:
+        with embedded_broker(log=log) as broker:
             yield _to(
                 Endpoint(broker.host, broker.port_v5),
                 device,
@@ -173,6 +173,8 @@ def _to(
         endpoint,
         client_id=f"edgeapp-{device.device}",
         will=Publication(topics.status, b"offline", retain=True),
+        log=log,
+        clock=clock,
     )
     uplink = MqttUplink(
         topics,

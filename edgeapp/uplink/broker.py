@@ -2,7 +2,8 @@
 
 It is rumqttd out of the package `iotcore`, in a child process, since it cannot be stopped otherwise.
 It speaks one protocol version for each port, so it gets two: 1883 and 1884, or the next free ones.
-It listens on the loopback only and keeps everything in memory.
+It listens on the loopback only and keeps everything in memory. When it dies it is started again,
+on the same ports.
 """
 
 import importlib.util
@@ -10,12 +11,14 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeapp.core.context import Log
 from edgeapp.errors import Unavailable
 
 HOST = "127.0.0.1"
@@ -27,6 +30,9 @@ _ATTEMPTS = 3
 _READY_S = 15.0
 _POLL_S = 0.02
 _STOP_S = 3.0
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 60.0
+_STABLE_S = 60.0  # one that ran for so long is started again as soon as the first time
 
 # A segment holds whole messages, and each topic filter that is subscribed to keeps up to
 # `max_segment_count` of them: 8 MiB.
@@ -71,15 +77,17 @@ class EmbeddedBroker:
     """For MQTT 5, which the uplink speaks."""
     port_v4: int
     """For MQTT 3.1.1, which every tool speaks. Messages go from one port to the other."""
-    pid: int
 
 
 @contextmanager
-def embedded_broker(first_port: int = FIRST_PORT) -> Iterator[EmbeddedBroker]:
+def embedded_broker(
+    first_port: int = FIRST_PORT, *, log: Log | None = None
+) -> Iterator[EmbeddedBroker]:
     """Run a broker until the block ends. Blocks for a fraction of a second at either end.
 
-    It ends with this process, too, however that ends; Ctrl-C does not reach it, so that the uplink
-    can say goodbye first.
+    When it dies meanwhile it is started again, after pauses of 1, 2, 4 ... 60 seconds, and `log`
+    is told. It ends with this process, too, however that ends; Ctrl-C does not reach it, so that
+    the uplink can say goodbye first.
 
     Raises:
         Unavailable: the package is not installed, no port is free, or the broker does not start.
@@ -90,10 +98,59 @@ def embedded_broker(first_port: int = FIRST_PORT) -> Iterator[EmbeddedBroker]:
             "pip install 'edgeapp[broker]', or name a broker in the device file"
         )
     process, broker = _start(first_port)
-    try:
+    with _Keeper(process, broker, log):
         yield broker
-    finally:
-        _stop(process)
+
+
+class _Keeper:
+    """Starts the broker again, in a thread of its own, whenever it has died."""
+
+    def __init__(
+        self, process: "subprocess.Popen[bytes]", broker: EmbeddedBroker, log: Log | None
+    ) -> None:
+        self._process = process
+        self._broker = broker
+        self._log = log
+        self._lock = threading.Lock()  # of starting a process and of stopping for good
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="uplink/broker", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._stopping.set()
+        _stop(self._process)
+        self._thread.join()
+
+    def _keep(self) -> None:
+        pause_s = _FIRST_PAUSE_S
+        since_s = time.monotonic()
+        while True:
+            code = self._process.wait()
+            _stop(self._process)  # closes its pipe
+            if time.monotonic() - since_s >= _STABLE_S:
+                pause_s = _FIRST_PAUSE_S
+            if not self._stopping.is_set() and self._log is not None:
+                self._log.warning(
+                    "the embedded broker died, starting it again", exit_code=code, in_s=pause_s
+                )
+            if self._stopping.wait(pause_s):
+                return
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            since_s = time.monotonic()
+            self._start_again()
+
+    def _start_again(self) -> None:
+        ports = (self._broker.port_v4, self._broker.port_v5)
+        with tempfile.TemporaryDirectory(prefix="edgeapp-broker-") as folder:
+            with self._lock:
+                if self._stopping.is_set():
+                    return
+                self._process = _launch(Path(folder), *ports)
+            if not _ready(self._process, ports):
+                _stop(self._process)
 
 
 def _start(first_port: int) -> tuple["subprocess.Popen[bytes]", EmbeddedBroker]:
@@ -101,34 +158,38 @@ def _start(first_port: int) -> tuple["subprocess.Popen[bytes]", EmbeddedBroker]:
     for _ in range(_ATTEMPTS):
         port_v4, port_v5 = _free_ports(first_port, 2)
         with tempfile.TemporaryDirectory(prefix="edgeapp-broker-") as folder:
-            config = Path(folder) / "broker.toml"
-            config.write_text(
-                _CONFIG.format(
-                    host=HOST,
-                    port_v4=port_v4,
-                    port_v5=port_v5,
-                    payload_bytes=MAX_PAYLOAD_BYTES,
-                    segment_bytes=2 * MAX_PAYLOAD_BYTES,
-                ),
-                encoding="utf-8",
-            )
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own file
-                # -P: nothing in the working directory may pass for the package
-                [sys.executable, "-P", str(Path(__file__).with_name("broker_process.py")), config],
-                stdin=subprocess.PIPE,  # it ends when this pipe closes
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+            process = _launch(Path(folder), port_v4, port_v5)
             try:
                 ready = _ready(process, (port_v4, port_v5))
             except BaseException:
                 _stop(process)
                 raise
             if ready:
-                return process, EmbeddedBroker(HOST, port_v5, port_v4, process.pid)
+                return process, EmbeddedBroker(HOST, port_v5, port_v4)
             _stop(process)
     raise Unavailable("the embedded broker does not start: name a broker in the device file")
+
+
+def _launch(folder: Path, port_v4: int, port_v5: int) -> "subprocess.Popen[bytes]":
+    config = folder / "broker.toml"
+    config.write_text(
+        _CONFIG.format(
+            host=HOST,
+            port_v4=port_v4,
+            port_v5=port_v5,
+            payload_bytes=MAX_PAYLOAD_BYTES,
+            segment_bytes=2 * MAX_PAYLOAD_BYTES,
+        ),
+        encoding="utf-8",
+    )
+    return subprocess.Popen(  # noqa: S603 - our own interpreter, our own file
+        # -P: nothing in the working directory may pass for the package
+        [sys.executable, "-P", str(Path(__file__).with_name("broker_process.py")), config],
+        stdin=subprocess.PIPE,  # it ends when this pipe closes
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def _free_ports(first: int, count: int) -> list[int]:

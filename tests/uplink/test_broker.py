@@ -1,6 +1,8 @@
 """The embedded broker, used by the uplink and by an independent client."""
 
 import asyncio
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -8,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from edgeapp.errors import Unavailable
@@ -17,6 +20,7 @@ from edgeapp.uplink.client import Connector
 from edgeapp.uplink.connection import Endpoint, Publication
 from edgeapp.uplink.session import MqttConnection
 from tests.servers.mosquitto import Listener, free_port, wait_until
+from tests.uplink.parts import ListLog
 
 pytestmark = pytest.mark.slow
 
@@ -116,6 +120,30 @@ def test_taken_ports_are_passed_over_and_freed_at_the_end() -> None:
             assert listens(broker.port_v5)
     assert not listens(broker.port_v4)
     assert not listens(broker.port_v5)
+
+
+def test_one_that_dies_is_started_again_on_the_same_ports_and_told_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also when it dies again; but not once it is to stop."""
+    pytest.importorskip("iotcore", reason="the embedded broker: pip install 'edgeapp[broker]'")
+    monkeypatch.setattr(embedded, "_FIRST_PAUSE_S", 0.01)
+    log = ListLog()
+    before = children()
+    with embedded_broker(free_port(), log=log) as broker:
+        for count in (1, 2):
+            (pid,) = children() - before
+            os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: len(log.events) == count, "it is missed")  # noqa: B023 - at once
+            wait_until(lambda: listens(broker.port_v4) and listens(broker.port_v5), "it is back")
+    assert [facts["exit_code"] for _, facts in log.events] == [-signal.SIGKILL] * 2
+    assert children() == before
+    assert not listens(broker.port_v4)
+
+
+def children() -> set[int]:
+    """The processes that this one has started."""
+    return {child.pid for child in psutil.Process().children()}
 
 
 def test_it_ends_with_the_process_that_started_it() -> None:
