@@ -4,6 +4,8 @@ import fcntl
 import os
 import struct
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,6 +14,8 @@ _SHUTDOWN = 0x8004587D
 """FS_IOC_SHUTDOWN: EXT4_IOC_SHUTDOWN of Linux's fs/ext4/ext4.h."""
 _NO_LOG_FLUSH = 2
 """EXT4_GOING_FLAGS_NOLOGFLUSH: what is in the page cache or in the open transaction is lost."""
+_FREEZE, _THAW = 0xC0045877, 0xC0045878
+"""FIFREEZE and FITHAW of linux/fs.h."""
 _NEEDED = (("mkfs.ext4", "e2fsprogs"), ("mount", "mount"), ("umount", "mount"))
 _SBIN = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 
@@ -44,7 +48,7 @@ class Disk:
         _run("mkfs.ext4", "-q", "-F", "-m", "0", str(self._image))
         # Ends when its input does, which is at the latest when this process is gone.
         self._janitor = subprocess.Popen(
-            ["sh", "-c", 'read -r _; umount -l "$0"', str(self.folder)],
+            ["sh", "-c", 'read -r _; fsfreeze -u "$0"; umount -l "$0"', str(self.folder)],
             stdin=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -75,13 +79,24 @@ class Disk:
         """Unmount it; nobody may have a file on it open."""
         _run("umount", str(self.folder))
 
+    def replace_with(self, other: "Disk") -> None:
+        """Mount another one in its place, whoever has files on this one open."""
+        _run("umount", "-l", str(self.folder))
+        _run("umount", str(other.folder))
+        _run("mount", "-o", "loop", str(other._image), str(self.folder))
+
     def cut_power(self) -> None:
         """Lose what is not synced; every call that touches the disk fails from now on (EIO)."""
-        handle = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        self._ioctl(_SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let nothing be written within the block: whoever tries waits for its end."""
+        self._ioctl(_FREEZE)
         try:
-            fcntl.ioctl(handle, _SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
+            yield
         finally:
-            os.close(handle)
+            self._ioctl(_THAW)
 
     def become_read_only(self) -> None:
         """Refuse writes from now on (EROFS), as ext4 does once its device has failed it."""
@@ -91,6 +106,24 @@ class Disk:
         """What an unprivileged process could still write."""
         state = os.statvfs(self.folder)
         return state.f_bavail * state.f_frsize
+
+    def fill(self, *, leave_bytes: int = 0) -> None:
+        """Write a file, `ballast`, so large that nothing else fits."""
+        with (self.folder / "ballast").open("ab") as ballast, suppress(OSError):
+            while (room := self.free_bytes() - leave_bytes) > 0:
+                ballast.write(bytes(min(room, 1 << 20)))
+                ballast.flush()
+
+    def empty(self) -> None:
+        """Remove that file."""
+        (self.folder / "ballast").unlink()
+
+    def _ioctl(self, request: int, argument: bytes = bytes(4)) -> None:
+        handle = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.ioctl(handle, request, argument)
+        finally:
+            os.close(handle)
 
     def close(self) -> None:
         """Unmount it, also where files on it are open."""
