@@ -30,6 +30,8 @@ REMOVED_S = 600.0
 """So long a removed component is said to be removed, then nothing is said of it."""
 EMPTIED_S = 10.0
 """A connection that held for so long after a topic was emptied has emptied it."""
+MOST_NAMES = 256
+"""Features of a signal, or labels of a mask, that are told of one output."""
 _BIRTH = b"online"
 _MODEL = Path("/proc/device-tree/model")
 
@@ -133,20 +135,21 @@ class Announcer:
 
     async def look(self) -> None:
         """Say what has changed, and forget what has been seen to."""
+        memory = self._memory
         if self._topic is not None:
-            known = {**self._memory.known(), **_told(self._app.pipelines)}
-            if known != self._memory.known():
-                self._memory.learn(known)
-                self._say()
-            elif [pipeline.plan for pipeline in self._app.pipelines] != self._plans or (
-                self._due_ns is not None and self._now_ns() >= self._due_ns
-            ):
-                self._say()
-        if self._memory.vanished and self._held_for(REMOVED_S):
-            self._memory.vanished = {}
-            self._say()
-        if self._memory.gone and self._held_for(EMPTIED_S):
-            self._memory.gone = []
+            plans = [pipeline.plan for pipeline in self._app.pipelines]
+            known = {**_of(memory.known(), plans), **_told(self._app.pipelines)}
+            seen_to = bool(memory.vanished) and self._held_for(REMOVED_S)
+            asked = self._due_ns is not None and self._now_ns() >= self._due_ns
+            if seen_to:
+                memory.vanished = {}
+            if asked:
+                self._due_ns = None
+            if asked or seen_to or known != memory.known() or plans != self._plans:
+                memory.learn(known)
+                self._say(again=asked)
+        if memory.gone and self._held_for(EMPTIED_S):
+            memory.gone = []
         await self._write()
 
     def _born(self, received: Received) -> None:
@@ -160,11 +163,10 @@ class Announcer:
         since_ns = max(now.since_ns, self._since_ns)
         return now.connected and self._now_ns() - since_ns >= seconds * NS
 
-    def _say(self) -> None:
-        mqtt, memory = self._device.mqtt, self._memory
-        assert mqtt is not None
+    def _say(self, *, again: bool = False) -> None:
+        """Publish what is true now, where it is not what was said last, or that is to be repeated."""
+        memory = self._memory
         assert self._topic is not None
-        self._due_ns = None
         self._plans = [pipeline.plan for pipeline in self._app.pipelines]
         said = self._discover(memory.vanished)
         vanished = {**memory.vanished, **memory.components}
@@ -178,8 +180,9 @@ class Announcer:
             self._log.warning(
                 "not all fits into what Home Assistant is told", left_out=list(said.left_out)
             )
+        if again or self._said is None or self._said.payload != said.payload:
+            self._uplink.hold_raw(self._topic, said.payload)
         self._said = said
-        self._uplink.hold_raw(self._topic, said.payload)
 
     def _discover(self, vanished: dict[str, str]) -> Discovery:
         mqtt = self._device.mqtt
@@ -206,6 +209,12 @@ class Announcer:
             self._log.warning("what Home Assistant was told cannot be kept", why=str(error))
 
 
+def _of(known: Known, plans: Sequence[Plan]) -> Known:
+    """What is known of outputs that there still are."""
+    outputs = {(plan.name, stage) for plan in plans for stage in plan.stages}
+    return {output: names for output, names in known.items() if output in outputs}
+
+
 def _told(pipelines: Sequence[Pipeline]) -> Known:
     """The names that the newest packets tell, by pipeline and output."""
     known: dict[tuple[str, str], Names] = {}
@@ -223,7 +232,9 @@ def _told(pipelines: Sequence[Pipeline]) -> Known:
                 elif isinstance(value, Mask):
                     labels.update(dict.fromkeys(value.labels))
             if features or labels:
-                known[pipeline.plan.name, stage.id] = Names(tuple(features.items()), tuple(labels))
+                known[pipeline.plan.name, stage.id] = Names(
+                    tuple(features.items())[:MOST_NAMES], tuple(labels)[:MOST_NAMES]
+                )
     return known
 
 
