@@ -1,7 +1,6 @@
 """The published JSON Schemas: current, met by real messages, and not met by others."""
 
 import json
-import re
 import runpy
 from collections.abc import Callable
 from dataclasses import replace
@@ -105,14 +104,6 @@ def test_real_messages_are_valid(packet: Wrap, detections: Detections) -> None:
         assert problems(seal(packet(value))) == []
         assert problems(seal(packet(value)._replace(trail=()))) == []
         assert problems(seal(packet(value), synced=False)) == []
-
-
-def test_the_examples_in_the_documentation_are_valid(repo: Path) -> None:
-    text = (repo / "docs" / "mqtt.md").read_text(encoding="utf-8")
-    examples = [json.loads(e) for e in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
-    assert {example["schema"] for example in examples} == {f"edgeapp/{n}/1" for n in BODIES}
-    for example in examples:
-        assert problems(example) == []
 
 
 MUTATIONS: tuple[tuple[str, Callable[[dict[str, Any]], object]], ...] = (
