@@ -203,6 +203,7 @@ class _Beside:
         from edgeapp.cli.hangup import reload_on_hangup
         from edgeapp.service.commands import Commands
         from edgeapp.service.control import control_socket
+        from edgeapp.service.discovery.announce import announce
         from edgeapp.service.verbs import Verbs
 
         device, log = self._device, app.kit.log
@@ -214,6 +215,7 @@ class _Beside:
             allowed = device.mqtt.commands
             commands = Commands(app, verbs, self._link.uplink, below=self._below, allowed=allowed)
             works["commands"] = commands.run()
+            works["discovery"] = announce(app, self._link.uplink, device)
         with ExitStack() as stack:
             if self._reload is not None:
                 stack.enter_context(reload_on_hangup(self._reload, log))
