@@ -29,8 +29,9 @@ def _not_after(der: bytes) -> datetime:
 
     Certificate { tbsCertificate { [0] version, serial, algorithm, issuer, validity { from, to }
     """
-    certificate = next(_elements(der))[1]
-    fields = list(_elements(next(_elements(certificate))[1]))
+    (_, certificate), *_ = _elements(der)
+    (_, to_be_signed), *_ = _elements(certificate)
+    fields = list(_elements(to_be_signed))
     if fields[0][0] == _VERSION:
         del fields[0]
     _from, (tag, text) = _elements(fields[3][1])

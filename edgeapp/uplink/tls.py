@@ -110,7 +110,7 @@ def _load_own(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:
 
 def _read(option: str, path: Path) -> str:
     try:
-        return path.read_text(encoding="ascii", errors="replace")
+        return path.read_text(encoding="ascii", errors="backslashreplace")
     except OSError as error:
         raise Unavailable(
             f"mqtt.tls.{option}: '{path}' cannot be read: {error.strerror or error}"
