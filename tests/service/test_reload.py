@@ -1,0 +1,251 @@
+"""Pipeline files are read again; only what has changed starts anew, and nothing if one is wrong."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from edgeapp.config.device import DeviceConfig
+from edgeapp.plan.graph import Plan
+from edgeapp.plan.load import load
+from edgeapp.runtime.app import App
+from edgeapp.runtime.kit import Kit
+from edgeapp.service.control import RefusedError
+from edgeapp.service.reload import Given, Reload
+from tests.runtime.rig import Rig
+
+PIPELINE = """
+name: {name}
+stages:
+  bearing: {{source: bearing, rate_hz: 8000, seed: 7}}
+  window: {{transform: window, length_s: {length_s}}}
+  features: {{transform: features}}
+  log: {{output: jsonl, file: out.jsonl, from: features}}
+"""
+
+
+class Bench:
+    """Two pipeline files and a device file, running."""
+
+    def __init__(self, folder: Path, *sets: str) -> None:
+        self.rig = Rig(folder / "data")
+        self.belt, self.yard = folder / "belt.yaml", folder / "yard.yaml"
+        self.device = folder / "device.yaml"
+        self.device.write_text("device: dev\n")
+        self.write(self.belt, "belt")
+        self.write(self.yard, "yard")
+        self.given = Given((self.belt, self.yard), sets, self.device)
+        self.config = DeviceConfig("dev", folder / "data", None, None)
+
+    @staticmethod
+    def write(file: Path, name: str, length_s: float = 0.05) -> None:
+        file.write_text(PIPELINE.format(name=name, length_s=length_s))
+
+    def run(
+        self,
+        script: Callable[[App, Reload], Awaitable[None]],
+        equip: Callable[[Sequence[Plan], Kit], Kit] = lambda _, kit: kit,
+    ) -> None:
+        async def main() -> None:
+            marks = self.given.marks()
+            plans = load(self.given.files, sets=self.given.sets, device=self.config)
+            app = App(plans, self.rig.kit)
+            reload = Reload(app, plans, self.given, marks=marks, device=self.config, equip=equip)
+            stop = asyncio.Event()
+            running = asyncio.ensure_future(app.run(stop))
+            await asyncio.sleep(0)
+            try:
+                async with asyncio.timeout(30):
+                    await script(app, reload)
+            finally:
+                stop.set()
+                await running
+
+        asyncio.run(main())
+
+    def seqs(self, name: str) -> list[int]:
+        """The numbers of what a pipeline wrote."""
+        lines = (self.rig.data_dir / name / "out.jsonl").read_text().splitlines()
+        return [json.loads(line)["seq"] for line in lines]
+
+
+async def until(met: Callable[[], bool]) -> None:
+    while not met():
+        await asyncio.sleep(0.005)
+
+
+def lengths(app: App) -> dict[str, float]:
+    found = {}
+    for pipeline in app.pipelines:
+        options = dict(pipeline.plan.stages["window"].options)
+        found[pipeline.plan.name] = options["length_s"]
+    return found
+
+
+def test_what_changed_starts_anew_and_the_rest_loses_nothing(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+
+    async def script(app: App, reload: Reload) -> None:
+        yard = app.pipelines[1]
+        await until(lambda: yard.meters["log"].done > 0)
+        bench.write(bench.belt, "belt", 0.1)
+        done = await reload()
+        assert str(done) == "belt started anew; yard unchanged"
+        assert app.pipelines[1] is yard
+        assert lengths(app) == {"belt": 0.1, "yard": 0.05}
+        count = yard.meters["log"].done
+        await until(lambda: yard.meters["log"].done > count)
+        await until(lambda: app.pipelines[0].meters["log"].done > 0)
+
+    bench.run(script)
+    said = [facts for _, event, facts in bench.rig.log.events if event == "reloaded"]
+    assert said == [{"started": "belt", "gone": "", "unchanged": "yard"}]
+    seqs = bench.seqs("yard")
+    steps = {after - before for before, after in pairwise(seqs)}
+    assert len(steps) == 1, "nothing is missing in between"
+
+
+def test_where_nothing_changed_nothing_happens_however_often(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+
+    async def script(app: App, reload: Reload) -> None:
+        before = list(app.pipelines)
+        for _ in range(3):
+            assert str(await reload()) == "belt, yard unchanged"
+        assert app.pipelines == before
+
+    bench.run(script)
+
+
+def test_if_one_file_is_wrong_everything_goes_on_as_it_was(tmp_path: Path) -> None:
+    """Also the file that is right: all of it counts, or nothing."""
+    bench = Bench(tmp_path)
+
+    async def script(app: App, reload: Reload) -> None:
+        before = list(app.pipelines)
+        bench.write(bench.belt, "belt", 0.1)
+        bench.yard.write_text(bench.yard.read_text().replace("rate_hz: 8000", "rate_hx: 8000"))
+        with pytest.raises(RefusedError) as caught:
+            await reload()
+        said = "nothing was changed: yard.yaml:4: source 'bearing' has no option 'rate_hx' "
+        assert str(caught.value).startswith(said)
+        assert "did you mean 'rate_hz'?" in str(caught.value)
+        assert app.pipelines == before
+        bench.write(bench.yard, "yard")
+        assert str(await reload()) == "belt started anew; yard unchanged"
+
+    bench.run(script)
+    assert bench.rig.log.said("warning") == ["reload refused"]
+
+
+def test_of_many_mistakes_a_few_are_said(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+
+    async def script(_app: App, reload: Reload) -> None:
+        stages = "".join(f"  s{n}: {{transform: {'x' * 500}, from: bearing}}\n" for n in range(40))
+        bench.belt.write_text(bench.belt.read_text() + stages)
+        with pytest.raises(RefusedError) as caught:
+            await reload()
+        assert len(str(caught.value)) < 1_500
+        assert str(caught.value).endswith(" more")
+
+    bench.run(script)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"", b"[]", b"name: belt", None])
+def test_a_file_that_is_nonsense_or_gone_changes_nothing(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    bench = Bench(tmp_path)
+
+    async def script(app: App, reload: Reload) -> None:
+        before = list(app.pipelines)
+        if content is None:
+            bench.belt.unlink()
+        else:
+            bench.belt.write_bytes(content)
+        with pytest.raises(RefusedError, match=r"nothing was changed: belt\.yaml"):
+            await reload()
+        assert app.pipelines == before
+
+    bench.run(script)
+
+
+def test_what_was_set_on_the_command_line_stays_set(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "window.length_s=0.02")
+
+    async def script(app: App, reload: Reload) -> None:
+        bench.write(bench.belt, "belt", 0.1)
+        await reload()
+        assert lengths(app) == {"belt": 0.02, "yard": 0.02}
+
+    bench.run(script)
+
+
+def test_another_name_is_another_pipeline(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+
+    async def script(app: App, reload: Reload) -> None:
+        bench.write(bench.belt, "band")
+        assert str(await reload()) == "band started anew; belt gone; yard unchanged"
+        assert {status.name for status in app.status()} == {"band", "yard"}
+
+    bench.run(script)
+
+
+def test_two_files_may_exchange_their_names(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+
+    async def script(app: App, reload: Reload) -> None:
+        bench.write(bench.belt, "yard", 0.1)
+        bench.write(bench.yard, "belt", 0.2)
+        assert str(await reload()) == "yard, belt started anew"
+        assert lengths(app) == {"yard": 0.1, "belt": 0.2}
+
+    bench.run(script)
+
+
+def test_a_changed_device_file_is_said_to_take_a_restart(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+
+    async def script(_app: App, reload: Reload) -> None:
+        bench.device.write_text("device: other\n")
+        for _ in range(2):
+            assert str(await reload()) == (
+                "belt, yard unchanged; the device file has changed, which takes a restart"
+            )
+
+    bench.run(script)
+
+
+def test_what_a_pipeline_needs_and_cannot_have_is_said_before_anything_ends(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(tmp_path)
+
+    def equip(plans: Sequence[Plan], _kit: Kit) -> Kit:
+        raise RefusedError(f"no room for {plans[0].name}")
+
+    async def script(app: App, reload: Reload) -> None:
+        before = list(app.pipelines)
+        bench.write(bench.belt, "belt", 0.1)
+        with pytest.raises(RefusedError, match="no room for belt"):
+            await reload()
+        assert app.pipelines == before
+
+    bench.run(script, equip)
+
+
+def test_new_pipelines_get_what_is_given_for_them(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+
+    async def script(app: App, reload: Reload) -> None:
+        bench.write(bench.belt, "belt", 0.1)
+        await reload()
+        assert [pipeline.kit.drain_s for pipeline in app.pipelines] == [1.5, 5.0]
+
+    bench.run(script, lambda _plans, kit: replace(kit, drain_s=1.5))
