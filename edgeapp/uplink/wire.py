@@ -105,7 +105,7 @@ class Sealer:
         self._prefix = f'{{"id":"{device}/'.encode()
         self._wall = wall
         self._boot = wall.boot.encode()
-        self._second: tuple[int, bytes] = (-1, b"")
+        self._second: tuple[int | None, bytes] = (None, b"")
 
     def seal(
         self, message: Message, key: Key, *, boot: str | None = None, replay: bool = False

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from edgeapp.errors import Unavailable
-from edgeapp.uplink.connection import OnAck, Publication, Refusal
+from edgeapp.uplink.connection import OnAck, OnMessage, Publication, Refusal
 
 
 class ListLog:
@@ -36,6 +36,8 @@ class FakeConnection:
         self.sent: list[Publication] = []
         self.batches: list[int] = []
         self.on_send: Callable[[], object] = lambda: None
+        self.filters: list[str] = []
+        self.on_message: OnMessage | None = None
         self._last_id = 0
 
     def send(self, batch: Sequence[Publication]) -> list[int]:
@@ -49,11 +51,16 @@ class FakeConnection:
         self.on_send()
         return ids
 
-    def acknowledge(self, count: int | None = None, refused: str | None = None) -> None:
+    def subscribe(self, filters: Sequence[str]) -> None:
+        self.filters += filters
+
+    def acknowledge(
+        self, count: int | None = None, refused: str | None = None, *, for_good: bool = True
+    ) -> None:
         """Answer the oldest `count` packets, or all."""
         for packet_id in list(self.unacknowledged)[:count]:
             del self.unacknowledged[packet_id]
-            self.on_ack(packet_id, Refusal(refused, for_good=True) if refused else None)
+            self.on_ack(packet_id, Refusal(refused, for_good) if refused else None)
 
     def lose(self) -> None:
         if not self.lost.done():
@@ -82,7 +89,9 @@ class FakeBroker:
         self._receive_maximum = receive_maximum
         self._max_packet_bytes = max_packet_bytes
 
-    async def __call__(self, on_ack: OnAck, **_: object) -> FakeConnection:
+    async def __call__(
+        self, on_ack: OnAck, *, filters: Sequence[str] = (), on_message: OnMessage | None = None
+    ) -> FakeConnection:
         self.attempts += 1
         await asyncio.sleep(0)
         if self.down:
@@ -93,6 +102,8 @@ class FakeBroker:
             receive_maximum=self._receive_maximum,
             max_packet_bytes=self._max_packet_bytes,
         )
+        connection.filters += filters
+        connection.on_message = on_message
         if self.acknowledges:
             loop = asyncio.get_running_loop()
             connection.on_send = lambda: loop.call_soon(connection.acknowledge)

@@ -12,19 +12,22 @@ from hypothesis import strategies as st
 
 from edgeapp.core.clock import FakeClock
 from edgeapp.core.message import Message
-from edgeapp.uplink import sender
+from edgeapp.uplink import traffic
 from edgeapp.uplink.connection import Publication
-from edgeapp.uplink.outbox import MemoryOutbox
-from edgeapp.uplink.sender import DRAIN_S, STABLE_S, WINDOW, MqttUplink, NullUplink
+from edgeapp.uplink.memory_outbox import MemoryOutbox
+from edgeapp.uplink.sender import DRAIN_S, STABLE_S, MqttUplink, NullUplink
+from edgeapp.uplink.traffic import WINDOW
 from edgeapp.uplink.wall_clock import WallClock
 from edgeapp.uplink.wire import Sealer, Topics
+from tests.uplink import virtual
 from tests.uplink.parts import FakeBroker, ListLog
+from tests.uplink.virtual import VirtualLoop
 
 
 class Device:
     """An uplink with its broker, its clock and the pauses that it made."""
 
-    def __init__(self, broker: FakeBroker, **bounds: int) -> None:
+    def __init__(self, broker: FakeBroker, *, max_messages: int = 20_000) -> None:
         self.broker = broker
         self.clock = FakeClock()
         self.wall = WallClock(
@@ -32,7 +35,7 @@ class Device:
         )
         self.log = ListLog()
         self.pauses: list[float] = []
-        self.outbox = MemoryOutbox(**bounds)
+        self.outbox = MemoryOutbox(max_messages=max_messages)
         self.stop = asyncio.Event()
         self.uplink = MqttUplink(
             Topics("dev"),
@@ -286,7 +289,7 @@ def test_a_message_that_the_broker_refuses_blocks_nothing() -> None:
 def test_a_message_larger_than_the_broker_takes_is_dropped_and_blocks_nothing() -> None:
     async def story() -> None:
         device = Device(FakeBroker(max_packet_bytes=200))
-        device.uplink.offer(Message("p/s", b'{"n":1,"x":"' + b"x" * 200 + b'"}', 0))
+        device.uplink.offer(Message("p/s", b'{"n":' + b"1" * 200 + b"}", 0))
         device.offer(2)
         running = asyncio.create_task(device.uplink.run(device.stop))
         await device.settle_down()
@@ -380,7 +383,7 @@ def test_many_offers_wake_the_loop_once() -> None:
 
 def test_at_a_high_rate_messages_go_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first goes at once; those that follow closely wait for each other."""
-    monkeypatch.setattr(sender, "LINGER_S", 0.5)
+    monkeypatch.setattr(traffic, "LINGER_S", 0.5)
 
     async def story() -> None:
         device = Device(FakeBroker())
@@ -406,7 +409,7 @@ events = st.lists(st.sampled_from(("offer", "offer", "acknowledge", "lose", "run
 def test_nothing_is_lost_and_order_is_kept_whatever_the_broker_does(script: list[str]) -> None:
     """Offered = settled + dropped + waiting + in flight; first arrivals are in order."""
 
-    async def story() -> None:
+    async def story(_loop: VirtualLoop) -> None:
         device = Device(FakeBroker(acknowledges=False), max_messages=12)
         running = asyncio.create_task(device.uplink.run(device.stop))
         offered = 0
@@ -430,7 +433,7 @@ def test_nothing_is_lost_and_order_is_kept_whatever_the_broker_does(script: list
         while (
             device.uplink.statistics().outbox.waiting + device.uplink.statistics().outbox.in_flight
         ):
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.01)
         device.stop.set()
         await running
         arrived = list(dict.fromkeys(device.numbers()))
@@ -439,7 +442,7 @@ def test_nothing_is_lost_and_order_is_kept_whatever_the_broker_does(script: list
         assert len(arrived) >= s.settled == offered - sum(s.dropped.values())
         assert set(s.dropped) <= {"full"}
 
-    play(story)
+    virtual.play(story)
 
 
 def test_without_a_broker_messages_are_sealed_and_offers_counted() -> None:
