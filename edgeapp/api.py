@@ -9,7 +9,7 @@ from edgeapp.core.answers import Event, Labels, Mask, Phase, Pose, event_id
 from edgeapp.core.bearing import BearingGeometry, BearingOrders
 from edgeapp.core.clock import Clock, FakeClock, samples_ns
 from edgeapp.core.context import Context, Log
-from edgeapp.core.message import Message, Priority
+from edgeapp.core.message import Arrived, Message, Priority, Watched
 from edgeapp.core.packet import At, Continuity, Hop, Packet
 from edgeapp.core.payload import (
     Bands,
@@ -30,6 +30,7 @@ from edgeapp.core.plugin import (
     OutputPath,
     Reads,
     Surroundings,
+    WatchTopic,
     action,
     model,
     output,
@@ -43,6 +44,7 @@ from edgeapp.errors import BadPacket, ConfigError, PluginError, Stopping, Unavai
 from edgeapp.rules.rule import Chooser, DetectionRule, Matcher, Rule
 
 __all__ = [
+    "Arrived",
     "At",
     "BadPacket",
     "Bands",
@@ -93,6 +95,8 @@ __all__ = [
     "Tracks",
     "Unavailable",
     "View",
+    "WatchTopic",
+    "Watched",
     "action",
     "event_id",
     "model",

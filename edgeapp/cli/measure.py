@@ -18,7 +18,7 @@ from edgeapp.cli.model_memory import memory_mb
 from edgeapp.core.clock import FakeClock
 from edgeapp.core.context import Log
 from edgeapp.core.link import AnyPacket
-from edgeapp.core.message import Message
+from edgeapp.core.message import Message, NeverArrives, Watched
 from edgeapp.core.meters import Histogram
 from edgeapp.plan.graph import Plan, StagePlan
 from edgeapp.runtime.kit import Kit, Life
@@ -295,3 +295,7 @@ class _Nowhere:
     def seal(self, message: Message) -> bytes:
         """The body as it is."""
         return message.body
+
+    def watch(self, topic: str) -> Watched:
+        """Nothing comes."""
+        return NeverArrives(topic)

@@ -2,11 +2,13 @@
 
 import random
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from edgeapp.core.clock import Clock
+from edgeapp.core.message import NeverArrives, Watched
 from edgeapp.errors import Stopping
 
 
@@ -45,6 +47,11 @@ class Context:
     """This stage's own directory for what must outlive a restart. Made by whoever writes first."""
     stopping: threading.Event
     """Set once the pipeline stops."""
+    watch: Callable[[str], Watched] = NeverArrives
+    """Follows a topic of the broker, which an option of the type `WatchTopic` must name.
+
+    To be called when the stage is built; `latest()` of what it returns may be called for each packet.
+    """
 
     def sleep(self, seconds: float) -> None:
         """Sleep, but not through a shutdown.

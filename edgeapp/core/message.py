@@ -38,7 +38,7 @@ class Message:
             ValueError: the topic has wildcards or control characters, is empty or too long; the
                 body is not the text of a JSON object with something in it; `ttl_s` is no time.
         """
-        if not _is_topic(self.topic):
+        if not is_topic(self.topic):
             raise ValueError(
                 f"{self.topic[:100]!r} cannot be a topic: 1 to 1024 characters, without '+' and '#'"
             )
@@ -51,7 +51,8 @@ class Message:
 
 
 @lru_cache(maxsize=256)
-def _is_topic(text: str) -> bool:
+def is_topic(text: str) -> bool:
+    """Whether it can be published to: not empty, not too long, no wildcards."""
     return _TOPIC.fullmatch(text) is not None
 
 
@@ -70,6 +71,16 @@ class Watched(Protocol):
         """The newest message; None: there was none yet."""
 
 
+class NeverArrives:
+    """A topic that nobody listens to: in tests and replays, and where there is no broker."""
+
+    def __init__(self, topic: str) -> None:
+        del topic
+
+    def latest(self) -> None:
+        """Nothing came."""
+
+
 class Uplink(Protocol):
     """The one way out of the device, as pipelines see it. Safe from any thread."""
 
@@ -83,4 +94,11 @@ class Uplink(Protocol):
         """Put the envelope (schema, id, time, clock, age) around a message's body.
 
         For outputs that are their own destination. A binary body is returned as it is.
+        """
+
+    def watch(self, topic: str) -> Watched:
+        """Follow a topic, named in full, for as long as the process runs.
+
+        Raises:
+            ValueError: it cannot be a topic, or has wildcards.
         """

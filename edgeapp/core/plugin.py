@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 
+from edgeapp.core.message import is_topic
 from edgeapp.core.payload import Payload
 
 Kind = Literal["source", "transform", "model", "action", "output"]
@@ -64,6 +65,39 @@ InputPath = Annotated[Path, AfterValidator(_from_folder)]
 """A file or folder that must exist, relative to the pipeline's file."""
 OutputPath = Annotated[Path, AfterValidator(_from_data)]
 """A file or folder to write, relative to the pipeline's data directory."""
+
+
+class _Watches:
+    """Marks an option whose value is a topic to be followed."""
+
+
+def _one_topic(topic: str) -> str:
+    if not is_topic(topic):
+        raise ValueError("one topic in full, without '+' and '#', as in plant/pump7/rpm")
+    return topic
+
+
+WatchTopic = Annotated[str, AfterValidator(_one_topic), _Watches()]
+"""A topic of the broker, in full, that the stage follows by `context.watch`."""
+
+
+def watched_topics(options: Options) -> tuple[str, ...]:
+    """The topics that a stage with these options follows."""
+    return tuple(
+        topic
+        for name, field in type(options).model_fields.items()
+        if _marks_watched(field.metadata) or _marks_watched(_within(field.annotation))
+        if (topic := getattr(options, name)) is not None
+    )
+
+
+def _within(annotation: Any) -> list[Any]:
+    parts = get_args(annotation)
+    return [*parts, *(inner for part in parts for inner in _within(part))]
+
+
+def _marks_watched(marks: Sequence[object]) -> bool:
+    return any(isinstance(mark, _Watches) for mark in marks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,11 @@ from typing import Any
 from edgeapp.core.clock import NS, ns
 from edgeapp.core.context import Context
 from edgeapp.core.link import AnyPacket
+from edgeapp.core.message import Watched
 from edgeapp.core.meters import FAILED, FAULT, STOPPING, UNAVAILABLE, StageMeters
 from edgeapp.core.packet import ends_event
-from edgeapp.errors import BadPacket, Stopping, Unavailable
+from edgeapp.core.plugin import watched_topics
+from edgeapp.errors import BadPacket, PluginError, Stopping, Unavailable
 from edgeapp.plan.graph import StagePlan
 from edgeapp.runtime.kit import Kit, Life
 
@@ -77,6 +79,7 @@ class Slot:
             random=chance,
             state_dir=kit.data_dir / pipeline / plan.id,
             stopping=life.stopping,
+            watch=self._watch,
         )
         self._stage: Any = None
         self._open_things = ExitStack()
@@ -149,6 +152,12 @@ class Slot:
 
     def _tune(self, stage: Any) -> None:
         stage.tune(self.plan.options)
+
+    def _watch(self, topic: str) -> Watched:
+        """Only what options name: by these it is known whether a broker is needed at all."""
+        if topic not in watched_topics(self.plan.options):
+            raise PluginError(f"'{topic}' is watched, but in no option of the type WatchTopic")
+        return self._kit.uplink.watch(topic)
 
     def _build(self) -> Any:
         return self.plan.plugin.factory(self.plan.options, self.context)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from edgeapp.core.clock import FakeClock
 from edgeapp.core.context import Context, Log
-from edgeapp.core.message import Message
+from edgeapp.core.message import Message, NeverArrives, Watched
 from edgeapp.core.plugin import Options
 from edgeapp.plan.graph import Plan, StagePlan
 from edgeapp.runtime.kit import Kit
@@ -118,6 +118,10 @@ class _Teller:
         """Put the envelope around it."""
         self._count += 1
         return self._sealer.seal(message, Key(_RUN, self._count))
+
+    def watch(self, topic: str) -> Watched:
+        """Nothing comes."""
+        return NeverArrives(topic)
 
 
 class _Quiet:

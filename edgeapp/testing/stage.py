@@ -116,12 +116,14 @@ def run_stage(
     when: str | None = None,
     on_change: Sequence[str] = (),
     ttl_s: float | None = None,
+    arrived: Mapping[str, bytes] | None = None,
 ) -> Ran:
     """Run a transform, an action or an output on packets, `burst` of them at a time.
 
     The clock follows the packets' stream time. Faults are logged and counted, as in a pipeline.
     `data_dir` is where the stage's state lies (`<data_dir>/test/stage`), a throw-away folder by
-    default. `every_s`, `when`, `on_change`, `ttl_s`: the framework's keys of that name.
+    default. `every_s`, `when`, `on_change`, `ttl_s`: the framework's keys of that name. `arrived`: the
+    newest message of topics that the stage watches, come at stream time 0.
 
     Raises:
         PluginError: the class breaks the contract of plugins.
@@ -136,7 +138,8 @@ def run_stage(
             "on_change": tuple(Term(text) for text in on_change),
             "ttl_s": ttl_s,
         }
-        slot, uplink, log = _slot(cls, options, Path(folder), clock, keys)
+        kit, uplink, log = _kit(Path(folder), clock, arrived)
+        slot = _slot(cls, options, kit, keys)
         out: list[AnyPacket] = []
         slot.open()
         waiting: list[AnyPacket] = []
@@ -209,28 +212,27 @@ class _CountedInlet(Inlet):
 def _slot(
     cls: type[Any],
     options: Mapping[str, Any] | Options,
-    folder: Path,
-    clock: FakeClock,
+    kit: Kit,
     keys: Mapping[str, Any],
-) -> tuple[Slot, RecordingUplink, LogBook]:
+) -> Slot:
     plugin = register(cls)
     if plugin.kind not in {"transform", "action", "output"}:
         raise TypeError(f"run_stage runs transforms, actions and outputs, not a {plugin.kind}")
-    kit, uplink, log = _kit(folder, clock)
     plan = StagePlan(
         id="stage",
         plugin=plugin,
-        options=_options(plugin.options, options, folder, folder),
+        options=_options(plugin.options, options, kit.data_dir, kit.data_dir),
         reads=("source",),
         consumers=(),
         **keys,
     )
-    life = Life(FaultBudget(clock))
-    return slot_class(plugin)(plan, "test", kit, life, StageMeters()), uplink, log
+    return slot_class(plugin)(plan, "test", kit, Life(FaultBudget(kit.clock)), StageMeters())
 
 
-def _kit(folder: Path, clock: Clock) -> tuple[Kit, RecordingUplink, LogBook]:
-    uplink, log = RecordingUplink(), LogBook()
+def _kit(
+    folder: Path, clock: Clock, arrived: Mapping[str, bytes] | None = None
+) -> tuple[Kit, RecordingUplink, LogBook]:
+    uplink, log = RecordingUplink(arrived=arrived), LogBook()
     return Kit(clock=clock, uplink=uplink, pool=None, log=log, data_dir=folder, seed=0), uplink, log
 
 

@@ -11,6 +11,7 @@ from edgeapp.transforms import _spectral
 from edgeapp.transforms._alarm_store import Alarm, AlarmStore
 from edgeapp.transforms._bands import ACCELERATION, Velocity
 from edgeapp.transforms._iso20816 import ZONES
+from edgeapp.transforms._speed_topic import SpeedTopic
 from edgeapp.transforms._steady import SteadyLevel
 from edgeapp.transforms._tacho import speed_rpm
 from edgeapp.transforms.machine_health_options import MachineHealthOptions
@@ -40,7 +41,8 @@ class MachineHealth:
     raised an alarm is kept in the stage's state directory, and named in the fact `window`.
 
     Only the velocity is judged, not the displacement that the standards also limit for slow
-    machines, nor the change of it; and not while the machine warms up or stands still.
+    machines, nor the change of it; and not while the machine warms up or stands still, nor while its
+    speed is to come from a topic and does not: then an alarm stays as it is.
     """
 
     def __init__(self, options: MachineHealthOptions, context: Context) -> None:
@@ -51,6 +53,7 @@ class MachineHealth:
         self._steady = SteadyLevel(self._limits.mm_s)
         self.tune(options)
         self._store = AlarmStore(context.state_dir, options.keep_windows)
+        self._speed_topic = _speed_topic(options, context)
         self._complained = False
         self._newest = 0
         self._alarm: Alarm | None = None
@@ -165,6 +168,8 @@ class MachineHealth:
 
     def _speed(self, signal: Signal) -> float | None:
         """In turns per minute; None where nobody says."""
+        if self._speed_topic is not None:
+            return self._speed_topic.rpm()
         tacho = self._options.tacho_channel
         if tacho is None:
             return self._options.speed_rpm
@@ -178,12 +183,18 @@ class MachineHealth:
         return speed_rpm(pulses, signal.rate_hz, self._options.pulses_per_rev)
 
     def _running(self, speed: float | None, packet: Packet[Signal]) -> bool | None:
-        """Whether the machine is to be judged; False while it warms up, None while it stands."""
+        """Whether the machine is to be judged; None while it stands.
+
+        False while it warms up, and while its speed is not known.
+        """
         options = self._options
+        if options.measures_speed and speed is None:
+            self._running_since_ns = None
+            return False
         least = options.running_rpm
         if self._running_since_ns is not None:
             least *= _STOPPED_BELOW
-        if options.tacho_channel is not None and (speed is None or speed < least):
+        if options.measures_speed and speed is not None and speed < least:
             self._running_since_ns = None
             return None
         if self._running_since_ns is None:
@@ -288,6 +299,19 @@ class MachineHealth:
         if not self._complained:
             self._context.log.warning("alarm cannot be stored", because=str(error))
         self._complained = True
+
+
+def _speed_topic(options: MachineHealthOptions, context: Context) -> SpeedTopic | None:
+    if options.speed_topic is None:
+        return None
+    return SpeedTopic(
+        context.watch(options.speed_topic),
+        field=options.speed_field,
+        per_turn=1.0 if options.speed_unit == "rpm" else 1 / 60,
+        max_age_ns=round(options.speed_max_age_s * NS),
+        clock=context.clock,
+        log=context.log,
+    )
 
 
 def _said(alarm: Alarm) -> Facts:

@@ -1,11 +1,11 @@
 """The options of the `machine_health` transform."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import model_validator
 
-from edgeapp.api import Field, Live, Misfit, Options, Sampling
+from edgeapp.api import Field, Live, Misfit, Options, Sampling, WatchTopic
 from edgeapp.transforms._bands import HIGH_HZ, LOW_HZ, SLOW_LOW_HZ, Velocity
 from edgeapp.transforms._iso20816 import Limits, MachineClass, Mounting, Standard
 
@@ -73,8 +73,8 @@ class MachineHealthOptions(Options):
     warm_up_s: float = Field(
         default=0.0,
         ge=0,
-        description="How many seconds not to judge the machine after it started: when the tacho "
-        "reaches min_speed_rpm; without a tacho, when the stream begins.",
+        description="How many seconds not to judge the machine after it started: when its speed "
+        "reaches min_speed_rpm; where that is not measured, when the stream begins.",
     )
     speed_rpm: float | None = Field(
         default=None,
@@ -89,11 +89,32 @@ class MachineHealthOptions(Options):
     pulses_per_rev: float = Field(
         default=1.0, gt=0, le=10_000, description="How many pulses a turn of the shaft gives."
     )
+    speed_topic: WatchTopic | None = Field(
+        default=None,
+        description="Topic of the device's broker, in full, on which somebody publishes the speed: "
+        "a number, or JSON with speed_field.",
+    )
+    speed_field: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="The field with the speed, where speed_topic has JSON objects.",
+    )
+    speed_unit: Literal["rpm", "hz"] = Field(
+        default="rpm",
+        description="What speed_topic counts: turns per minute (rpm) or per second (hz).",
+    )
+    speed_max_age_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="A speed from speed_topic that arrived so long ago is not used any more: then "
+        "the machine is not judged.",
+    )
     min_speed_rpm: float | None = Field(
         default=None,
         ge=1,
         le=1_000_000,
-        description="With a tacho: the machine is judged from this speed on; 600 if not given. "
+        description="With tacho_channel or speed_topic: the machine is judged from this speed on; 600 if not given. "
         "Below 600 the standard looks from 2 Hz on, which takes windows of 2 s.",
     )
     keep_windows: int = Field(
@@ -125,13 +146,31 @@ class MachineHealthOptions(Options):
 
     @model_validator(mode="after")
     def _one_speed(self) -> Self:
-        if self.tacho_channel is not None and self.speed_rpm is not None:
-            raise ValueError("give either speed_rpm or tacho_channel")
+        sources = ("speed_rpm", "tacho_channel", "speed_topic")
+        given = [name for name in sources if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"give only one of {', '.join(given)}")
         if self.tacho_channel is None:
-            for name in ("min_speed_rpm", "pulses_per_rev"):
-                if name in self.model_fields_set and getattr(self, name) is not None:
-                    raise ValueError(f"{name} needs a tacho: give tacho_channel too")
+            self._refuse("{} needs a tacho: give tacho_channel too", "pulses_per_rev")
+        if self.speed_topic is None:
+            names = ("speed_field", "speed_unit", "speed_max_age_s")
+            self._refuse("{} needs a topic: give speed_topic too", *names)
+        if not self.measures_speed:
+            why = "{} needs a speed that is measured: give tacho_channel or speed_topic too"
+            self._refuse(why, "min_speed_rpm")
         return self
+
+    def _refuse(self, why: str, *names: str) -> None:
+        for name in names:
+            if name in self.model_fields_set and getattr(self, name) is not None:
+                raise ValueError(why.format(name))
+
+    def remarks(self) -> Sequence[str]:
+        """What becomes of the speed where there is no broker."""
+        if self.speed_topic is None:
+            return ()
+        where = f"the topic '{self.speed_topic}' of the device's broker"
+        return (f"the speed comes from {where}: a replay hears none, and judges nothing",)
 
     def limits(self) -> Limits:
         """The zones' boundaries for this machine."""
@@ -143,13 +182,18 @@ class MachineHealthOptions(Options):
 
     @property
     def running_rpm(self) -> float:
-        """With a tacho: the speed from which on the machine is judged."""
+        """With a speed that is measured: that from which on the machine is judged."""
         return self.min_speed_rpm or SLOW_RPM
+
+    @property
+    def measures_speed(self) -> bool:
+        """Whether its speed comes from a tacho or a topic."""
+        return self.tacho_channel is not None or self.speed_topic is not None
 
     @property
     def low_hz(self) -> float:
         """Where the band of the velocity begins."""
-        slowest = self.running_rpm if self.tacho_channel else (self.speed_rpm or SLOW_RPM)
+        slowest = self.running_rpm if self.measures_speed else (self.speed_rpm or SLOW_RPM)
         slow = slowest < SLOW_RPM and self.standard != "iso10816-1"
         return SLOW_LOW_HZ if slow else LOW_HZ
 

@@ -448,9 +448,9 @@ def test_a_tacho_that_is_not_there_is_a_reason_too() -> None:
         ({**GROUP_2, "machine_class": "I"}, "has no classes"),
         ({"standard": "iso10816-1"}, "needs machine_class: I, II, III or IV"),
         ({"standard": "iso10816-1", "machine_class": "I", "group": 1}, "has no groups"),
-        ({**GROUP_2, "min_speed_rpm": 700}, "min_speed_rpm needs a tacho"),
+        ({**GROUP_2, "min_speed_rpm": 700}, "min_speed_rpm needs a speed that is measured"),
         ({**GROUP_2, "pulses_per_rev": 2}, "pulses_per_rev needs a tacho"),
-        ({**GROUP_2, "speed_rpm": 700, "tacho_channel": "t"}, "either speed_rpm or tacho_channel"),
+        ({**GROUP_2, "speed_rpm": 700, "tacho_channel": "t"}, "only one of speed_rpm, tacho"),
     ],
 )
 def test_a_machine_that_is_not_described_is_asked_for(options: dict[str, Any], says: str) -> None:
