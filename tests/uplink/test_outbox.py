@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeapp.core.message import Message, Priority
-from edgeapp.uplink.outbox import PRIORITIES, Key, MemoryOutbox, OutboxStatistics
+from edgeapp.uplink.memory_outbox import MemoryOutbox
+from edgeapp.uplink.outbox import PRIORITIES, Key, OutboxStatistics
 
 
 def message(n: int, priority: Priority = "normal", size: int = 10) -> Message:
