@@ -14,6 +14,7 @@ import pytest
 from edgeapp.cli import exits, main
 from edgeapp.cli.replay import replay
 from edgeapp.service.recording import Recording
+from edgeapp.uplink.wire import Envelope
 from tests.cli.conftest import Start
 
 Capture = pytest.CaptureFixture[str]
@@ -52,7 +53,7 @@ def record(capsys: Capture, file: Path, *more: str) -> dict[str, Any]:
     return said
 
 
-VOLATILE = {"id", "time", "clock", "age_ms"}
+VOLATILE = frozenset(Envelope.__struct_fields__)
 
 
 def bodies(lines: list[str]) -> list[dict[str, Any]]:
