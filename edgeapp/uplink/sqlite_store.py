@@ -96,7 +96,7 @@ class SqliteStore:
 
     def _open(self, max_pages: int | None) -> None:
         run = self._db.execute
-        if self._number("page_count") == 0:
+        if self._number("schema_version") == 0:  # new, or the power failed while it was made
             run(f"PRAGMA page_size={PAGE_BYTES}")
             run("PRAGMA auto_vacuum=INCREMENTAL")
         elif self._number("application_id") != APPLICATION_ID:
