@@ -12,9 +12,11 @@ from edgeapp.cli.view import UplinkView
 from edgeapp.config.device import DeviceConfig, MqttConfig
 from edgeapp.core.clock import Clock
 from edgeapp.core.context import Log
+from edgeapp.core.plugin import watched_topics
 from edgeapp.plan.graph import Plan
 from edgeapp.uplink.connection import Endpoint, Publication, Tls
-from edgeapp.uplink.outbox import MemoryOutbox, Outbox
+from edgeapp.uplink.memory_outbox import MemoryOutbox
+from edgeapp.uplink.outbox import Outbox
 from edgeapp.uplink.run_number import next_run
 from edgeapp.uplink.sender import MqttUplink, NullUplink
 from edgeapp.uplink.wall_clock import WallClock
@@ -113,7 +115,7 @@ def link_up(
                 Endpoint(broker.host, broker.port_v5),
                 device,
                 sealer,
-                MemoryOutbox(run=sealer.run),
+                MemoryOutbox(run=sealer.run, device=device.device, clock=clock, ages=wall),
                 log=log,
                 clock=clock,
                 hints=subscribe_hints(broker.host, broker.port_v4),
@@ -121,9 +123,10 @@ def link_up(
 
 
 def needs_broker(plans: Sequence[Plan]) -> bool:
-    """Whether any stage hands messages to the uplink instead of delivering them itself."""
+    """Whether any stage follows a topic, or hands messages to the uplink to deliver them."""
     return any(
-        stage.plugin.kind == "output" and not hasattr(stage.plugin.factory, "deliver")
+        watched_topics(stage.options)
+        or (stage.plugin.kind == "output" and not hasattr(stage.plugin.factory, "deliver"))
         for plan in plans
         for stage in plan.stages.values()
     )
@@ -140,7 +143,9 @@ def subscribe_hints(host: str, port: int) -> tuple[str, ...]:
 def _on_disk(
     device: DeviceConfig, run: int, wall: WallClock, *, log: Log, clock: Clock
 ) -> "DurableOutbox":
-    from edgeapp.uplink.durable_outbox import DiskLimits, DurableOutbox  # sqlite3 only where used
+    # sqlite3 is loaded only where it is used.
+    from edgeapp.uplink.durable_outbox import DurableOutbox
+    from edgeapp.uplink.journal import DiskLimits
 
     quotas = device.outbox
     return DurableOutbox(
