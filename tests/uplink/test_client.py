@@ -18,7 +18,7 @@ from edgeapp.core.message import Message
 from edgeapp.core.secret import Secret
 from edgeapp.errors import Unavailable
 from edgeapp.uplink.client import Connector
-from edgeapp.uplink.connection import Endpoint, Received
+from edgeapp.uplink.connection import Endpoint, Extra, Publication, Received, Refusal
 from edgeapp.uplink.sender import MqttUplink
 from edgeapp.uplink.session import MqttConnection
 from edgeapp.uplink.tap import tap
@@ -182,6 +182,81 @@ def test_a_broker_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(Unavailable, match="the name 'nowhere' cannot be looked up: Name or"):
         asyncio.run(connect(Connector(Endpoint("nowhere", 1883))))
+
+
+def test_an_independent_client_gets_all_that_was_said_of_a_message(
+    mosquitto: Mosquitto, system_program: Callable[[str, str], str]
+) -> None:
+    program = system_program("mosquitto_sub", "mosquitto-clients")
+    extra = Extra(600, "image/jpeg", b"of-7", (("id", "dev/1/2"), ("clock", "synced")))
+
+    async def story() -> None:
+        connection = await connect(Connector(Endpoint("127.0.0.1", mosquitto.port)))
+        connection.send([Publication("elsewhere/a", b"hello", retain=True, extra=extra)])
+        await connection.close()
+
+    asyncio.run(asyncio.wait_for(story(), 20.0))
+    done = subprocess.run(
+        [program, "-p", str(mosquitto.port), "-V", "5", "-t", "elsewhere/a", "-C", "1", "-W", "20",
+         "-F", "%r %C %D %P %p"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == "1 image/jpeg of-7 id:dev/1/2 clock:synced hello"
+
+
+def test_a_message_that_may_not_be_published_is_refused_for_good(
+    system_program: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    """By the access list of a real broker; what may be published goes on."""
+    (tmp_path / "acl").write_text("topic readwrite allowed/#\n")
+    config = (
+        "allow_anonymous true",
+        f"acl_file {tmp_path}/acl",
+        "max_queued_messages 100",  # without a limit mosquitto 2.0.11 hangs up afterwards
+    )
+    answers: list[Refusal | None] = []
+
+    async def story(port: int) -> None:
+        connection = await Connector(Endpoint("127.0.0.1", port))(
+            lambda _packet_id, refusal: answers.append(refusal)
+        )
+        connection.send(
+            [Publication(topic, b"x", retain=False) for topic in ("denied/a", "allowed/a")]
+        )
+        while len(answers) < 2:
+            await asyncio.sleep(0.01)
+        await connection.close()
+
+    with Mosquitto(system_program("mosquitto", "mosquitto"), tmp_path, *config) as broker:
+        asyncio.run(asyncio.wait_for(story(broker.port), 20.0))
+    assert answers == [Refusal("not authorised to publish on this topic", for_good=True), None]
+
+
+@pytest.mark.parametrize("retained", [False, True])
+def test_a_command_of_an_independent_client_tells_where_to_answer_and_whether_it_is_kept(
+    retained: bool, mosquitto: Mosquitto, system_program: Callable[[str, str], str]
+) -> None:
+    """Also while we listen: a retained command must not pass for one that was just given."""
+    program = system_program("mosquitto_pub", "mosquitto-clients")
+    got: list[Received] = []
+
+    async def story() -> None:
+        connect = Connector(Endpoint("127.0.0.1", mosquitto.port))
+        connection = await connect(lambda *_: None, filters=["dev/+/set"], on_message=got.append)
+        while connection._asked:
+            await asyncio.sleep(0.01)
+        giving = await asyncio.create_subprocess_exec(
+            program, "-p", str(mosquitto.port), "-V", "5", "-t", "dev/p/set", "-m", "OFF", "-q", "1",
+            *(["-r"] if retained else []),
+            "-D", "publish", "response-topic", "answers/1", "-D", "publish", "correlation-data", "7",
+        )  # fmt: skip
+        await giving.wait()
+        while not got:
+            await asyncio.sleep(0.01)
+        await connection.close()
+
+    asyncio.run(asyncio.wait_for(story(), 20.0))
+    assert got == [Received("dev/p/set", b"OFF", retained, "answers/1", b"7")]
 
 
 def test_a_wrong_password_is_named_but_never_shown(
