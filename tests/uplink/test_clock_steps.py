@@ -7,18 +7,23 @@ once without: whatever is sent, when, in which lane and with which age and expir
 import asyncio
 import json
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from edgeapp.core.clock import NS
+from edgeapp.core.clock import NS, MonotonicClock
 from edgeapp.core.message import Message, Priority
+from edgeapp.uplink.client import Connector
+from edgeapp.uplink.connection import Endpoint
 from edgeapp.uplink.memory_outbox import MemoryOutbox
 from edgeapp.uplink.sender import MqttUplink
 from edgeapp.uplink.wall_clock import WallClock
 from edgeapp.uplink.wire import Sealer, Topics
+from tests.servers.mosquitto import Listener, Mosquitto, wait_until
 from tests.uplink.parts import ListLog
 from tests.uplink.virtual import LoopClock, SimulatedBroker, VirtualLoop, play
 
@@ -246,3 +251,60 @@ def test_this_would_find_an_outbox_that_counts_by_the_wall_clock() -> None:
 @pytest.mark.parametrize("synced", [True, False])
 def test_the_stories_are_the_same_every_time(*, synced: bool) -> None:
     assert tell(3, stepped=True, synced=synced) == tell(3, stepped=True, synced=synced)
+
+
+@pytest.mark.slow
+def test_steps_while_a_real_broker_goes_and_comes(mosquitto: Mosquitto, listener: Listener) -> None:
+    """The real clocks, stepped by years a hundred times a second, after NTP was right once."""
+    steps_ns = 0
+    synced = True
+    chance = random.Random(7)
+
+    async def story() -> None:
+        nonlocal steps_ns, synced
+        topics, clock = Topics("dev"), MonotonicClock()
+        wall_clock = WallClock(
+            clock, wall_ns=lambda: time.time_ns() + steps_ns, synchronised=lambda: synced
+        )
+        uplink = MqttUplink(
+            topics,
+            Sealer("dev", 1, wall_clock),
+            MemoryOutbox(clock=clock, ages=wall_clock, device="dev"),
+            Connector(Endpoint("127.0.0.1", mosquitto.port), client_id="dev"),
+            log=ListLog(),
+            clock=clock,
+            chance=random.Random(1),
+        )
+        wall_clock.offset()
+        stop = asyncio.Event()
+        running = asyncio.create_task(uplink.run(stop))
+        for n in range(400):
+            if n == 150:
+                await asyncio.to_thread(mosquitto.stop)
+            elif n == 250:
+                await asyncio.to_thread(mosquitto.start)
+            synced = False
+            steps_ns += chance.choice((-1, 1)) * chance.randrange(TEN_YEARS_NS)
+            message = Message("p/s", b'{"n":%d}' % n, clock.now_ns(), ttl_s=3600.0)
+            assert uplink.offer(message)
+            await asyncio.sleep(0.01)
+        while uplink.statistics().outbox.settled < 400:
+            await asyncio.sleep(0.01)
+        stop.set()
+        await running
+        assert dict(uplink.statistics().outbox.dropped) == {}
+
+    began = datetime.now(UTC)
+    asyncio.run(asyncio.wait_for(story(), 120.0))
+    wait_until(lambda: len(set(listener.payloads("edgeapp/dev/p/s"))) >= 400, "all messages came")
+    said = [json.loads(payload) for payload in listener.payloads("edgeapp/dev/p/s")]
+    first = list({message["n"]: message for message in reversed(said)}.values())[::-1]
+    assert {message["n"] for message in said} == set(range(400))
+    assert [m["n"] for m in first if not m["replay"]] == sorted(
+        m["n"] for m in first if not m["replay"]
+    )
+    assert {message["clock"] for message in said} == {"synced"}
+    ended = datetime.now(UTC)
+    times = {message["n"]: datetime.fromisoformat(message["time"]) for message in said}
+    assert all(times[n] <= times[n + 1] for n in range(399))
+    assert began - timedelta(seconds=1) <= times[0] <= times[399] <= ended
