@@ -104,7 +104,7 @@ def test_messages_can_be_watched_with_the_command_that_run_prints(start: Start, 
     assert process.stdout is not None
     [tap, _] = json.loads(process.stdout.readline())["subscribe"]
     watcher = start(
-        "listen", *tap.split()[tap.split().index("listen") + 1 :], "--count", "3", "--json"
+        "listen", *tap.split()[tap.split().index("listen") + 1 :], "--count", "12", "--json"
     )
     out, err = watcher.communicate(timeout=LIMIT_S)
     process.send_signal(signal.SIGTERM)
