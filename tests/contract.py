@@ -6,15 +6,17 @@ of, and the first of each shape is checked by its JSON Schema too, so that this 
 """
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import jsonschema
 import msgspec
+import yaml
 
 from edgeapp.core.message import Message
 from edgeapp.outputs.bodies import BODIES
@@ -40,15 +42,18 @@ class Contract:
         self._wrong: list[str] = []
         self._shapes: set[tuple[object, ...]] = set()
 
-    def payload(self, sealed: bytes | str, *, what: str) -> None:
-        """Look at a sealed message that is no binary one. `what` names it in a complaint."""
+    def payload(self, sealed: bytes | str, *, topic: str, retain: bool | None = None) -> None:
+        """Look at a sealed message that is no binary one; `topic` is below the device's.
+
+        `retain`: None: that cannot be known.
+        """
         self.checked += 1
         try:
-            problem = self._problem(sealed)
+            problem = self._problem(sealed) or _misplaced(sealed, topic, retain)
         except (ValueError, msgspec.MsgspecError) as error:
             problem = str(error)
         if problem and len(self._wrong) < _AT_MOST:
-            self._wrong.append(f"{what}: {problem}: {sealed[:600]!r}")
+            self._wrong.append(f"{topic}: {problem}: {sealed[:600]!r}")
 
     def arrival(self, topic: str, payload: str) -> None:
         """Look at what came to a topic below `edgeapp/`; commands and pictures are let be."""
@@ -59,7 +64,7 @@ class Contract:
             if payload not in STATUSES:
                 self._wrong.append(f"{topic}: no status: {payload[:100]!r}")
         elif payload:
-            self.payload(payload, what=topic)
+            self.payload(payload, topic="/".join(levels[2:]))
 
     def wrong(self) -> list[str]:
         """What was found since the last time."""
@@ -107,6 +112,39 @@ def messages() -> dict[str, type[msgspec.Struct]]:
     }
 
 
+def _misplaced(sealed: bytes | str, topic: str, retain: bool | None) -> str:
+    """What is wrong with the topic of a notice, or its being retained."""
+    place = places().get(msgspec.json.decode(sealed).get("schema"))
+    if place is None:
+        return ""
+    if not place.topic.fullmatch(topic):
+        return "this belongs to another topic"
+    return "" if retain in {None, place.retain} else f"retained: {retain}"
+
+
+class Place(NamedTuple):
+    """Where a notice belongs."""
+
+    topic: re.Pattern[str]
+    """Below the device's."""
+    retain: bool
+
+
+@cache
+def places() -> dict[str, Place]:
+    """The place of each notice by its schema, from docs/asyncapi.yaml. Replies go anywhere."""
+    said = yaml.safe_load((SCHEMAS.parent / "asyncapi.yaml").read_text(encoding="utf-8"))
+    found = {}
+    for operation in said["operations"].values():
+        channel = said["channels"][operation["channel"]["$ref"].removeprefix("#/channels/")]
+        for name in channel["messages"]:
+            if name in NOTICES and name != "reply":
+                below = re.sub(r"\{\w+\}", "[^/]+", channel["address"].split("/", 2)[2])
+                retain = operation["bindings"]["mqtt"]["retain"]
+                found[f"edgeapp/{name}/1"] = Place(re.compile(below), retain)
+    return found
+
+
 @cache
 def validators() -> dict[str, jsonschema.Draft202012Validator]:
     """The published schemas, by what a message calls them."""
@@ -133,7 +171,7 @@ def watched(contract: Contract) -> Iterator[None]:
     def seen(sealer: Sealer, message: Message, *args: Any, **more: Any) -> bytes:
         sealed = seal(sealer, message, *args, **more)
         if not message.binary:
-            contract.payload(sealed, what=message.topic)
+            contract.payload(sealed, topic=message.topic, retain=message.retain)
         return sealed
 
     with patch.object(Sealer, "seal", seen):

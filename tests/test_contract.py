@@ -15,15 +15,16 @@ from tests.contract import SUITE, Contract, watched
 PIPELINE = b'{"schema":"edgeapp/pipeline/1","pipeline":"p","state":"running","why":""}'
 
 
-def seal(body: bytes, *, binary: bool = False) -> bytes:
+def seal(body: bytes, *, topic: str = "p/s", binary: bool = False, retain: bool = False) -> bytes:
     wall = WallClock(FakeClock(), boot="test", wall_ns=lambda: 0, synchronised=lambda: False)
-    return Sealer("dev", 1, wall).seal(Message("p/s", body, 0, binary=binary), Key(1, 2))
+    message = Message(topic, body, 0, binary=binary, retain=retain)
+    return Sealer("dev", 1, wall).seal(message, Key(1, 2))
 
 
 def test_whatever_is_sealed_is_looked_at() -> None:
     contract = Contract()
     with watched(contract):
-        seal(PIPELINE)
+        seal(PIPELINE, topic="p/state", retain=True)
         seal(b"\xff\xd8", binary=True)
     assert (contract.checked, contract.wrong()) == (1, [])
 
@@ -48,6 +49,21 @@ def test_what_is_not_in_the_contract_is_named_with_its_topic(body: bytes) -> Non
     [wrong] = contract.wrong()
     assert wrong.startswith("p/s: ")
     assert contract.wrong() == []
+
+
+@pytest.mark.parametrize(
+    ("topic", "retain", "wrong"),
+    [("p/state", True, 0), ("p/state", False, 1), ("p/s/state", True, 1), ("state", True, 1)],
+)
+def test_a_notice_has_its_topic_and_is_retained_or_not(
+    topic: str, *, retain: bool, wrong: int
+) -> None:
+    """As docs/asyncapi.yaml says."""
+    contract = Contract()
+    with watched(contract):
+        seal(PIPELINE, topic=topic, retain=retain)
+    SUITE.wrong()
+    assert len(contract.wrong()) == wrong
 
 
 def test_the_suite_is_being_watched() -> None:
@@ -84,5 +100,5 @@ def test_only_what_tests_declare_may_lack_a_schema() -> None:
     good: dict[str, Any] = json.loads(seal(b'{"n":1}'))
     for gone in ("id", "time", "clock", "age_ms", "replay"):
         contract = Contract()
-        contract.payload(json.dumps({k: v for k, v in good.items() if k != gone}), what="a")
+        contract.payload(json.dumps({k: v for k, v in good.items() if k != gone}), topic="a")
         assert len(contract.wrong()) == 1

@@ -154,7 +154,7 @@ def test_a_mutated_message_is_rejected(
     mutation[1](message)
     assert problems(message) != []
     watcher = Contract()
-    watcher.payload(json.dumps(message), what="a/b")
+    watcher.payload(json.dumps(message), topic="a/b")
     assert len(watcher.wrong()) == 1
 
 

@@ -57,6 +57,15 @@ NOTICED: dict[str, Notice] = {
     ),
 }
 
+TOPICS = {
+    "gap": "gap",
+    "outbox": "outbox",
+    "pipeline": "porch/state",
+    "variant": "porch/detector/variant",
+    "settings": "porch/detector/settings",
+    "reply": "reply",
+}
+
 Mutation = tuple[str, str, Callable[[dict[str, Any]], object]]
 
 MUTATIONS: tuple[Mutation, ...] = (
@@ -91,9 +100,8 @@ MUTATIONS: tuple[Mutation, ...] = (
 def sealed(name: str) -> dict[str, Any]:
     wall = WallClock(FakeClock(), boot="test", wall_ns=lambda: 0, synchronised=lambda: True)
     body = msgspec.json.encode(NOTICED[name])
-    found: dict[str, Any] = json.loads(
-        Sealer("dev-1", 7, wall).seal(Message("a", body, 0), Key(7, 3))
-    )
+    message = Message(TOPICS[name], body, 0, retain=name not in {"gap", "reply"})
+    found: dict[str, Any] = json.loads(Sealer("dev-1", 7, wall).seal(message, Key(7, 3)))
     return found
 
 
@@ -109,8 +117,10 @@ def test_a_mutated_notice_is_rejected(mutation: Mutation) -> None:
     """By the published schema, and by what watches over all tests."""
     name, _, mutate = mutation
     message = sealed(name)
+    watcher = Contract()
+    watcher.payload(json.dumps(message), topic=TOPICS[name])
+    assert watcher.wrong() == []
     mutate(message)
     assert problems(message) != []
-    watcher = Contract()
-    watcher.payload(json.dumps(message), what="a/b")
+    watcher.payload(json.dumps(message), topic=TOPICS[name])
     assert len(watcher.wrong()) == 1
