@@ -86,7 +86,7 @@ class SqliteStore:
         self.dead_count = 0
         with _told():
             self._db = sqlite3.connect(path, isolation_level=None, timeout=1.0)
-        self._db.text_factory = _text
+        self._db.text_factory = text_or_similar
         try:
             with _told():
                 self._open(max_pages)
@@ -403,8 +403,18 @@ def _stored(priority: Priority, row: Sequence[Any]) -> Stored:
     return Stored(id_, Key(int(run), int(number)), message, priority, size)
 
 
-def _text(raw: bytes) -> str:
+def text_or_similar(raw: bytes) -> str:
+    """Text of a column, also where its bytes are damaged."""
     return raw.decode(errors="replace")
+
+
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """Open a file for somebody else than the journal; it stays as it is.
+
+    Raises:
+        sqlite3.Error: it cannot be opened.
+    """
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1.0)
 
 
 def _size_of(path: Path) -> int:

@@ -19,6 +19,9 @@ from edgeapp.core.message import Priority
 from edgeapp.uplink.gaps import Gap
 from edgeapp.uplink.store import FILE_BITS, Change, Kind, Slot, Store, Stored, StoreError
 
+LOCK = "lock"
+"""File of the folder that whoever writes to it has locked."""
+
 _FILE = re.compile(r"outbox-([0-9]{1,6})\.db")
 _ASIDE = "damaged"
 _MAX_ASIDE = 2
@@ -287,7 +290,7 @@ class StoreFolder:
     def _take_lock(self) -> None:
         if self._lock >= 0:
             return
-        lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
