@@ -61,7 +61,8 @@ _SCHEMA = [
     "CREATE TABLE gone(id INTEGER PRIMARY KEY, class TEXT NOT NULL)",
     *(f"INSERT INTO tally VALUES ('{name}', 0, 0)" for name in PRIORITIES),  # noqa: S608  a constant
 ]
-_COLUMNS = "id, run, number, retain, binary, taken_ns, ttl_s, crc, content_type, topic, body"
+COLUMNS = "id, run, number, retain, binary, taken_ns, ttl_s, crc, content_type, topic, body"
+"""Of a message."""
 _SIZE = "length(topic) + length(content_type) + length(body)"
 
 _NO_CHECKPOINT_ON_CLOSE = 1006  # sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, as of Python 3.12
@@ -84,11 +85,11 @@ class SqliteStore:
         self.tallies = {name: Tally() for name in PRIORITIES}
         self._dead_bytes = 0
         self.dead_count = 0
-        with _told():
+        with told():
             self._db = sqlite3.connect(path, isolation_level=None, timeout=1.0)
         self._db.text_factory = text_or_similar
         try:
-            with _told():
+            with told():
                 self._open(max_pages)
         except BaseException:
             self.abandon()
@@ -128,7 +129,7 @@ class SqliteStore:
         before = {name: (tally.count, tally.bytes) for name, tally in self.tallies.items()}
         dead = self.dead_count, self._dead_bytes
         try:
-            with _told(), self._transaction():
+            with told(), self._transaction():
                 self._write(change)
         except BaseException:
             for name, (count, size) in before.items():
@@ -225,13 +226,13 @@ class SqliteStore:
         """The oldest messages with an id above `after`: up to a number and, but for one, size."""
         found: list[Stored] = []
         size = 0
-        with _told():
+        with told():
             rows = self._db.execute(
-                f"SELECT {_COLUMNS} FROM {priority} WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608  a constant
+                f"SELECT {COLUMNS} FROM {priority} WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608  a constant
                 (after, limit),
             )
             for row in rows:
-                found.append(_stored(priority, row))
+                found.append(stored_of(priority, row))
                 size += found[-1].size
                 if size >= max_bytes:
                     break
@@ -240,7 +241,7 @@ class SqliteStore:
 
     def oldest(self, priority: Priority, after: int, limit: int) -> list[Slot]:
         """Where the oldest messages with an id above `after` are."""
-        with _told():
+        with told():
             rows = self._db.execute(
                 f"SELECT id, run, number, {_SIZE} FROM {priority} WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608  a constant
                 (after, limit),
@@ -250,7 +251,7 @@ class SqliteStore:
     def last_id(self) -> int:
         """The highest id in it; 0: it is empty."""
         tables = (*PRIORITIES, "gap")
-        with _told():
+        with told():
             return max(
                 self._db.execute(f"SELECT max(id) FROM {name}").fetchone()[0] or 0  # noqa: S608  a constant
                 for name in tables
@@ -260,7 +261,7 @@ class SqliteStore:
         """The newest retained message of each topic, of up to `limit` topics."""
         found: list[Stored] = []
         topic: str | None = ""
-        with _told():
+        with told():
             # From topic to topic by the index, as there may be very many messages of each.
             while len(found) < limit:
                 topic = self._db.execute(
@@ -270,23 +271,23 @@ class SqliteStore:
                 if not isinstance(topic, str):
                     break
                 row = self._db.execute(
-                    f"SELECT {_COLUMNS} FROM {priority} WHERE retain AND topic = ?"  # noqa: S608  a constant
+                    f"SELECT {COLUMNS} FROM {priority} WHERE retain AND topic = ?"  # noqa: S608  a constant
                     " ORDER BY id DESC LIMIT 1",
                     (topic,),
                 ).fetchone()
-                found.append(_stored(priority, row))
+                found.append(stored_of(priority, row))
         return sorted(found)
 
     def boots(self) -> tuple[dict[int, str], dict[str, Offset]]:
         """The boot of each run, and the offsets of boots as far as they are known."""
-        with _told():
+        with told():
             runs = dict(self._db.execute("SELECT run, boot FROM run").fetchall())
             rows = self._db.execute("SELECT boot, offset_ns, synced FROM boot").fetchall()
         return runs, {boot: Offset(offset, bool(synced)) for boot, offset, synced in rows}
 
     def gaps(self) -> list[Gap]:
         """All that is not yet told."""
-        with _told():
+        with told():
             return [
                 Gap(row[1], row[2], row[3], Key(*row[4:6]), Key(*row[6:8]), row[0], *row[8:])
                 for row in self._db.execute("SELECT * FROM gap ORDER BY id")
@@ -294,7 +295,7 @@ class SqliteStore:
 
     def gone(self) -> list[tuple[Kind, int]]:
         """What `Change.gone` named."""
-        with _told():
+        with told():
             return self._db.execute("SELECT class, id FROM gone ORDER BY id").fetchall()
 
     def tidy(self) -> None:
@@ -304,7 +305,7 @@ class SqliteStore:
 
     def shrink(self) -> bool:
         """Give some of the room that is not used back to the disk; False: there is none."""
-        with _told():
+        with told():
             spare = self._number("freelist_count") - _SPARE_PAGES
             if spare <= 0:
                 return False
@@ -315,7 +316,7 @@ class SqliteStore:
 
     def spare_bytes(self) -> int:
         """Room in the file that is not used."""
-        with _told():
+        with told():
             return self._number("freelist_count") * PAGE_BYTES
 
     def file_bytes(self) -> int:
@@ -337,7 +338,7 @@ class SqliteStore:
             _immortal(self._db)
 
     def _checkpoint(self) -> None:
-        with _told():
+        with told():
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         self._log_bytes = 0
 
@@ -359,7 +360,7 @@ class SqliteStore:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     """What goes wrong with the file, in our words."""
     try:
         yield
@@ -389,7 +390,8 @@ def _row(stored: Stored) -> tuple[Any, ...]:
     )
 
 
-def _stored(priority: Priority, row: Sequence[Any]) -> Stored:
+def stored_of(priority: Priority, row: Sequence[Any]) -> Stored:
+    """A message from a row of `COLUMNS`; without it where the row is damaged."""
     id_, run, number, retain, binary, taken_ns, ttl_s, crc, content_type, topic, body = row
     message: Message | None = None
     size = stored_size(sum(len(part) for part in (topic, content_type, body)))
