@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -52,9 +52,10 @@ def _work(work: Callable[..., None], order: dict[str, Any]) -> None:
 class Forks:
     """A script of this folder that calls `serve`; one fork of it at a time."""
 
-    def __init__(self, script: str) -> None:
+    def __init__(self, script: str, *, under: Sequence[str] = ()) -> None:
+        """`under`: a command that runs it."""
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).parent / script)],
+            [*under, sys.executable, str(Path(__file__).parent / script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,

@@ -109,10 +109,9 @@ class Disk:
 
     def fill(self, *, leave_bytes: int = 0) -> None:
         """Write a file, `ballast`, so large that nothing else fits."""
-        with (self.folder / "ballast").open("ab") as ballast, suppress(OSError):
+        with (self.folder / "ballast").open("ab", 0) as ballast, suppress(OSError):
             while (room := self.free_bytes() - leave_bytes) > 0:
                 ballast.write(bytes(min(room, 1 << 20)))
-                ballast.flush()
 
     def empty(self) -> None:
         """Remove that file."""
