@@ -50,13 +50,16 @@ class Recent:
         return self._paces[key]
 
     def _pace(self, key: tuple[str, str]) -> Pace:
-        if len(self._samples) < 2:  # noqa: PLR2004  two to compare
+        now_s, now = self._samples[-1]
+        if key not in now:
             return Pace()
-        (then_s, then), (now_s, now) = self._samples[0], self._samples[-1]
-        if key not in then or key not in now or now_s <= then_s:
-            return Pace()
-        (before, age_before), (done, age) = then[key], now[key]
-        if done <= before:  # less where a reload began to count anew
+        then_s, (done, age) = now_s, now[key]
+        before, age_before = done, age
+        for at_s, counts in reversed(self._samples):
+            if key not in counts or counts[key][0] > before:
+                break  # a reload began to count anew
+            then_s, (before, age_before) = at_s, counts[key]
+        if done == before:
             return Pace()
         recent = age.since(age_before)
         return Pace(

@@ -33,3 +33,14 @@ def test_what_did_not_exist_before_has_no_pace() -> None:
     recent.add(1.0, [scenes.inspection(5)])
     assert recent.pace("inspection", "belt") == Pace()
     assert recent.pace("nobody", "nothing") == Pace()
+
+
+def test_after_a_reload_it_is_what_came_since() -> None:
+    """Counters begin anew then; the rate is neither negative nor that of before."""
+    recent = Recent()
+    recent.add(0.0, [scenes.inspection(1_000)])
+    recent.add(1.0, [scenes.inspection(1_100)])
+    recent.add(2.0, [scenes.inspection(5)])
+    assert recent.pace("inspection", "belt") == Pace()
+    recent.add(3.0, [scenes.inspection(25)])
+    assert recent.pace("inspection", "belt").rate_hz == 20.0
