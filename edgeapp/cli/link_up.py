@@ -106,7 +106,7 @@ def link_up(
     elif device.mqtt is not None:
         with closing(_on_disk(device, sealer.run, wall, log=log, clock=clock)) as outbox:
             outbox.start()
-            yield _to(_endpoint(device.mqtt), device, sealer, outbox, log=log, clock=clock)
+            yield _to(endpoint_of(device.mqtt), device, sealer, outbox, log=log, clock=clock)
     else:
         from edgeapp.uplink.broker import embedded_broker
 
@@ -193,6 +193,7 @@ def _to(
     return LinkUp(uplink, endpoint, hints)
 
 
-def _endpoint(mqtt: MqttConfig) -> Endpoint:
+def endpoint_of(mqtt: MqttConfig) -> Endpoint:
+    """The broker that a device file names, with what it takes to be let in."""
     tls = Tls(mqtt.tls.ca, mqtt.tls.cert, mqtt.tls.key) if mqtt.tls else None
     return Endpoint(mqtt.host, mqtt.port, mqtt.username, mqtt.password, tls, mqtt.keepalive_s)

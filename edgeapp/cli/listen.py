@@ -1,12 +1,14 @@
 """`edgeapp listen`: the messages of a running device, as the broker has them."""
 
 import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from edgeapp.cli import exits
-from edgeapp.cli.arguments import Flag
+from edgeapp.cli.arguments import Device, Flag
 from edgeapp.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -14,20 +16,22 @@ if TYPE_CHECKING:
 
 
 def listen(
-    topic: Annotated[str, Parameter(metavar="TOPIC")] = "edgeapp/#",
+    topic: Annotated[str | None, Parameter(metavar="TOPIC")] = None,
     /,
     *,
-    host: Annotated[str, Parameter(metavar="NAME")] = "127.0.0.1",
-    port: Annotated[int, Parameter(metavar="N")] = 1883,
+    device: Device = None,
+    host: Annotated[str | None, Parameter(metavar="NAME")] = None,
+    port: Annotated[int | None, Parameter(metavar="N")] = None,
     count: Annotated[int | None, Parameter(metavar="N")] = None,
     json: Flag = False,
 ) -> int:
     """Show messages.
 
     Args:
-        topic: The topics to show; + stands for one level, # for all that follow.
-        host: Name or address of the broker.
-        port: Its port.
+        topic: The topics to show; + stands for one level, # for all that follow. All if not given.
+        device: Device file that names the broker, its password and certificates.
+        host: Name or address of the broker; 127.0.0.1 without a device file.
+        port: Its port; 1883 without a device file.
         count: Stop after so many messages.
         json: Print each message as one JSON object with its topic.
     """
@@ -35,17 +39,32 @@ def listen(
         raise exits.Quit(exits.USAGE, "--count is a whole number from 1 on")
     import asyncio
 
-    from edgeapp.uplink.connection import Endpoint
-
+    endpoint, all_topics = _broker(device)
+    endpoint = replace(endpoint, host=host or endpoint.host, port=port or endpoint.port)
     shower = _Shower(count, json=json)
     try:
-        asyncio.run(_until_enough(Endpoint(host, port), topic, shower))
+        asyncio.run(_until_enough(endpoint, topic or all_topics, shower))
     except KeyboardInterrupt:
         pass  # the way to end it
     except Unavailable as error:
-        hint = "'edgeapp run' prints the port of its broker"
-        raise exits.Quit(exits.UNAVAILABLE, f"{error}; {hint}") from None
+        hint = "" if device else "; 'edgeapp run' prints the port of its broker"
+        raise exits.Quit(exits.UNAVAILABLE, f"{error}{hint}") from None
     return exits.OK
+
+
+def _broker(device: Path | None) -> tuple["Endpoint", str]:
+    """The broker to ask, and all that devices say there."""
+    from edgeapp.uplink.connection import Endpoint
+
+    if device is None:
+        return Endpoint("127.0.0.1"), "edgeapp/#"
+    from edgeapp.cli.link_up import endpoint_of
+    from edgeapp.config.device import read_device
+
+    mqtt = read_device(device).mqtt
+    if mqtt is None:
+        raise exits.Quit(exits.USAGE, f"'{device}' names no broker: give --host and --port")
+    return endpoint_of(mqtt), f"{mqtt.prefix}/#"
 
 
 class _Shower:

@@ -117,6 +117,7 @@ class Listener:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            errors="replace",  # of what is no text
         )  # fmt: skip
         self._subscribed = threading.Event()
         self._thread = threading.Thread(target=self._read, daemon=True)

@@ -76,7 +76,11 @@ class App:
             f"device: bench\ndata_dir: {folder}/data\n"
             f"mqtt: {{host: 127.0.0.1, port: {port}, keepalive_s: 5{more}}}\n"
         )
-        self._environment = environment
+        self.environment = {
+            **os.environ,
+            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+            **environment,
+        }
         self._log = folder / "said.txt"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -88,11 +92,7 @@ class App:
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,
-                env={
-                    **os.environ,
-                    "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
-                    **self._environment,
-                },
+                env=self.environment,
             )  # fmt: skip
 
     def end(self, number: signal.Signals) -> int:
@@ -188,7 +188,7 @@ def test_a_device_that_the_network_loses_comes_back_by_itself(
 def test_a_wrong_password_stops_nothing_and_is_nowhere_to_be_read(
     run: Callable[..., App], system_program: Callable[[str, str], str], tmp_path: Path
 ) -> None:
-    """Nor is the user's name. The right one needs no restart."""
+    """Nor is the user's name. The right one needs no restart, and lets `listen` in too."""
     broker_folder, credentials = tmp_path / "broker", tmp_path / "credentials"
     for folder in (broker_folder, credentials):
         folder.mkdir()
@@ -215,6 +215,16 @@ def test_a_wrong_password_stops_nothing_and_is_nowhere_to_be_read(
         (credentials / "user").write_text("jo")
         (credentials / "word").write_text("right-one")
         wait_until(lambda: "broker reached" in app.said(), "it is let in")
+        heard = subprocess.run(
+            [sys.executable, "-m", "edgeapp", "listen", "--device", "device.yaml", "--count", "1"],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=app.environment,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        assert heard.stdout.startswith("edgeapp/bench/"), heard.stderr
         assert app.end(signal.SIGTERM) == 0
     for secret in ("stranger-name", "wrong-one", "right-one"):
         assert secret not in app.said()
