@@ -31,6 +31,7 @@ _OFFSET_S = 60.0  # how often the wall clock is asked whether it is right by now
 _SLOTS = 512  # looked at in one go when room is made
 _SLACK = 256  # when a quota is used up, one part in so many more is freed
 _DEFICIT_BYTES = 4 * 1024 * 1024  # given back to a full disk at each commit, at most
+_COMMIT_BYTES = 256 * 1024  # written by a commit beside its messages, with much to spare
 _STATES = 1_000
 
 
@@ -234,8 +235,12 @@ class Journal:
             if over > 0:
                 self._evict(priority, over + quota // _SLACK)
         disk = self._statvfs(self._folder.path)
-        free = disk.f_bavail * disk.f_frsize - self._limits.min_free_bytes
+        there = disk.f_bavail * disk.f_frsize
+        free = there - self._limits.min_free_bytes
         self._pressed = free < 0
+        if there < sum(due.values()) + _COMMIT_BYTES:
+            # To evict may be in vain: a deletion takes room, too. The commit itself will tell.
+            return due
         room = max(free, -_DEFICIT_BYTES) + self._folder.current.spare_bytes()
         allowed: dict[Priority, int] = {}
         for priority, size in due.items():
