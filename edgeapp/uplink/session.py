@@ -88,6 +88,8 @@ class MqttConnection:
         paho.on_subscribe = self._subscribed
         paho.on_socket_open = self._watch
         paho.on_socket_close = self._unwatch
+        paho.on_socket_register_write = self._want_write_from_thread
+        paho.on_socket_unregister_write = self._no_write
         paho.on_log = self._noted
         paho.disable_logger()  # it would be asked about every packet
 
@@ -113,7 +115,6 @@ class MqttConnection:
         paho = self._paho
         paho.on_log = None
         paho.on_socket_register_write = self._want_write
-        paho.on_socket_unregister_write = self._no_write
         self._tick()
 
     def send(self, batch: Sequence[Publication]) -> list[int]:
@@ -280,6 +281,9 @@ class MqttConnection:
                     break
             else:
                 self._loop.call_soon(self._read)
+            # Or the kernel holds back what tells the broker's that an answer has arrived, for 40 ms,
+            # and that one holds back the next answer until it knows (RFC 896 meets RFC 1122).
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             problem = self._excess()
         except Exception as error:  # noqa: BLE001 - whatever a broker may send
             problem = f"what the broker sent cannot be read: {error!r}"
@@ -322,11 +326,14 @@ class MqttConnection:
 
         self._loop.call_soon_threadsafe(watch)
 
+    def _want_write_from_thread(self, client: Any, userdata: Any, sock: Any) -> None:
+        self._loop.call_soon_threadsafe(self._want_write, client, userdata, sock)
+
     def _unwatch(self, _client: Any, _userdata: Any, sock: Any) -> None:
         self._loop.remove_reader(sock.fileno())
 
     def _want_write(self, _client: Any, _userdata: Any, sock: Any) -> None:
-        if not (self._sending or self._writing) and sock is not None:
+        if not (self._sending or self._writing or self.lost.done()) and sock is not None:
             self._writing = True
             self._loop.add_writer(sock.fileno(), self._write)
 
