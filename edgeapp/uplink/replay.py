@@ -8,7 +8,7 @@ a live message behind it must not wait for much longer than a message takes anyw
 
 import math
 
-STRETCH = 0.25
+STRETCH = 0.5
 """A burst may take so much longer than its first message did, as a fraction of that."""
 SLACK_S = 0.002
 """A rest that lasted too long, as timers do, is made up for up to here."""
