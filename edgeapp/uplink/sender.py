@@ -268,11 +268,10 @@ class MqttUplink:
 
     async def _connect_and_serve(self, stopping: "asyncio.Task[Literal[True]]") -> str:
         """One connection from first to last; returns why it ended."""
+        filters = self._subscriptions.filters()
         connecting = asyncio.ensure_future(
             self._connect(
-                self._acknowledged,
-                filters=self._subscriptions.filters(),
-                on_message=self._subscriptions.dispatch,
+                self._acknowledged, filters=filters, on_message=self._subscriptions.dispatch
             )
         )
         try:
@@ -292,6 +291,9 @@ class MqttUplink:
             return str(error)
         try:
             traffic = self._begin(connection)
+            # Whoever subscribed while the connection was being made is not among them.
+            if late := [one for one in self._subscriptions.filters() if one not in filters]:
+                connection.subscribe(late)
             await asyncio.wait(
                 (connection.lost, traffic.failed, stopping),
                 return_when=asyncio.FIRST_COMPLETED,
