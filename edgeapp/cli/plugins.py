@@ -116,8 +116,9 @@ def _where(plugin: "Plugin") -> str:
 def _options(plugin: "Plugin") -> list[dict[str, Any]]:
     """Its options: what each wants, its default, what it is for."""
     from edgeapp.config.words import at_path, describe, schema_of
+    from edgeapp.core.plugin import live_options
 
-    schema = schema_of(plugin.options)
+    schema, live = schema_of(plugin.options), live_options(plugin.options)
     rows = []
     for name, field in plugin.options.model_fields.items():
         key = field.alias or name
@@ -126,6 +127,7 @@ def _options(plugin: "Plugin") -> list[dict[str, Any]]:
             "name": key,
             "wants": describe(at, schema) or "see its description",
             "required": field.is_required(),
+            "live": key in live,
             "description": field.description or "",
         }
         given = schema.get("properties", {}).get(key, {})
@@ -169,7 +171,7 @@ def _page(plugin: "Plugin") -> list[str]:
             lines.append(f"  {key:<6} {said}")
     lines += ["", "Options"]
     for row in facts["options"]:
-        head = f"{row['name']}: {row['wants']}; {_default(row)}"
+        head = f"{row['name']}: {row['wants']}; {_default(row)}{'; live' if row['live'] else ''}"
         lines += textwrap.wrap(
             head, _WIDE, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
         )
@@ -178,6 +180,11 @@ def _page(plugin: "Plugin") -> list[str]:
         )
     if not facts["options"]:
         lines.append("  none")
+    if any(row["live"] for row in facts["options"]):
+        lines += [
+            "",
+            f"Live options change while it runs: {program()} tune my_{plugin.name} OPTION VALUE",
+        ]
     own = [key for key in keys_of(plugin.kind) if (plugin.kind, key) not in _WITHOUT_USE]
     keys = f"Keys of every {plugin.kind}: {', '.join(own)}"
     lines += ["", *textwrap.wrap(keys, _WIDE, subsequent_indent="  ")]
