@@ -24,6 +24,11 @@ _PARAMETERS = {
     "pipeline": {"description": "`name` of the pipeline file."},
     "stage": {"description": "Id of a stage in the pipeline file."},
     "option": {"description": "An option of that stage that can be changed while it runs."},
+    "homeAssistant": {
+        "description": "`mqtt.home_assistant.prefix` of the device file.",
+        "default": "homeassistant",
+    },
+    "object": {"description": "Names this device among those of Home Assistant."},
 }
 
 
@@ -31,7 +36,7 @@ class Sent(NamedTuple):
     """What the device publishes."""
 
     topic: str
-    """Below the device."""
+    """Below the device, or below Home Assistant's prefix."""
     about: str
     messages: tuple[str, ...]
     retain: bool = False
@@ -41,9 +46,9 @@ class Received(NamedTuple):
     """What the device can be told."""
 
     topic: str
-    """Below the device."""
+    """Ditto."""
     verb: str
-    """What `mqtt.commands` of the device file must have."""
+    """What `mqtt.commands` of the device file must have; empty: it is no command."""
     about: str
     payload: dict[str, Any]
 
@@ -58,8 +63,8 @@ _SENT = {
     "results": Sent(
         "{pipeline}/{stage}",
         "Results of an output. Its option `topic` replaces the last two levels; with `retain` the "
-        "broker keeps the last one.",
-        tuple(BODIES),
+        "broker keeps the last one. The output `snapshot` sends pictures.",
+        (*BODIES, "snapshot"),
     ),
     "snapshot": Sent("{pipeline}/{stage}/snapshot", "A picture.", ("snapshot",)),
     "gap": Sent("gap", "Messages that had to be dropped, from which to which.", ("gap",)),
@@ -78,6 +83,13 @@ _SENT = {
         "reply",
         "What became of a command, where the command named no response topic.",
         ("reply",),
+    ),
+    "discovery": Sent(
+        "{homeAssistant}/device/{object}/config",
+        "What Home Assistant should know of the device, where `mqtt.home_assistant` is given; "
+        "empty to take it back.",
+        ("discovery",),
+        retain=True,
     ),
 }
 
@@ -122,6 +134,12 @@ _RECEIVED = {
         "Ask for a picture, which comes on the topic without `/set`. Any payload will do.",
         {},
     ),
+    "homeAssistantStatus": Received(
+        "{homeAssistant}/status",
+        "",
+        "At `online`, Home Assistant is told again.",
+        {"enum": ["online", "offline"]},
+    ),
 }
 
 
@@ -143,14 +161,17 @@ def document() -> dict[str, Any]:
             "action": "receive",
             "channel": _ref("channels", name),
             "summary": told.about,
-            "description": f"Off unless `mqtt.commands` of the device file has `{told.verb}`. "
-            "Retained commands are ignored.",
             "bindings": {"mqtt": {"qos": 1, "retain": False, "bindingVersion": _BINDING}},
-            "reply": {
-                "address": {"location": "$message.header#/responseTopic"},
-                "channel": _ref("channels", "reply"),
-            },
         }
+        if told.verb:
+            operations[name] |= {
+                "description": f"Off unless `mqtt.commands` of the device file has `{told.verb}`. "
+                "Retained commands are refused.",
+                "reply": {
+                    "address": {"location": "$message.header#/responseTopic"},
+                    "channel": _ref("channels", "reply"),
+                },
+            }
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -198,7 +219,7 @@ def _server(protocol: str, port: str, about: str) -> dict[str, Any]:
 
 
 def _channel(topic: str, about: str, messages: tuple[str, ...]) -> dict[str, Any]:
-    address = f"{{prefix}}/{{device}}/{topic}"
+    address = topic if "{homeAssistant}" in topic else f"{{prefix}}/{{device}}/{topic}"
     return {
         "address": address,
         "description": about,
@@ -225,6 +246,10 @@ def _messages() -> dict[str, Any]:
             "contentType": "image/jpeg",
             "payload": {"type": "string", "format": "binary"},
         },
+        "discovery": {
+            "title": "A device, as Home Assistant's MQTT integration wants it described",
+            "payload": {"type": "object"},
+        },
     }
     for name in (*BODIES, *NOTICES):
         found[name] = {
@@ -237,13 +262,12 @@ def _messages() -> dict[str, Any]:
     found["reply"]["headers"] = _headers("correlationData")
     found["reply"]["correlationId"] = {"location": "$message.header#/correlationData"}
     for name, told in _RECEIVED.items():
-        found[name] = {
-            "title": told.about,
-            "contentType": "text/plain",
-            "headers": _headers("responseTopic", "correlationData"),
-            "correlationId": {"location": "$message.header#/correlationData"},
-            "payload": told.payload,
-        }
+        found[name] = {"title": told.about, "contentType": "text/plain", "payload": told.payload}
+        if told.verb:
+            found[name] |= {
+                "headers": _headers("responseTopic", "correlationData"),
+                "correlationId": {"location": "$message.header#/correlationData"},
+            }
     return found
 
 
