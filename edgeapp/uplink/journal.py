@@ -32,7 +32,7 @@ _SLOTS = 512  # looked at in one go when room is made
 _SLACK = 256  # when a quota is used up, one part in so many more is freed
 _DEFICIT_BYTES = 4 * 1024 * 1024  # given back to a full disk at each commit, at most
 _COMMIT_BYTES = 256 * 1024  # written by a commit beside its messages, with much to spare
-_STATES = 1_000
+_NO_ROOM = "the disk is full, or has less room than is to be left free"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +136,7 @@ class Journal:
         """Do what is due; returns when to look again, in monotonic nanoseconds."""
         before = _written_by_this_thread()
         now_ns = self._clock.now_ns()
-        try:
-            if self._retry_ns is None or now_ns >= self._retry_ns or self._stopping:
-                self._write(now_ns)
-                self._recovered()
-        except StoreError as error:
-            self._failed(error)
-        except Exception as error:  # noqa: BLE001  a bug here must not end what keeps messages
-            self._failed(StoreError("failed", f"{type(error).__name__}: {error}"))
+        self._try_to_write(now_ns)
         self._read()
         self.bytes_written += _written_by_this_thread() - before
         later_ns = _NEVER_NS
@@ -166,6 +159,22 @@ class Journal:
         self.step()
         self._folder.close()
 
+    def _try_to_write(self, now_ns: int) -> None:
+        while self._retry_ns is None or now_ns >= self._retry_ns or self._stopping:
+            try:
+                self._write(now_ns)
+                self._recovered()
+                return
+            except StoreError as error:
+                self._failed(error)
+                if error.trouble == "damaged" and self._failures == 1:
+                    self._retry_ns = None  # the disk is well: go on in a new file at once
+                elif self._stopping:
+                    return
+            except Exception as error:  # noqa: BLE001  a bug here must not end what keeps messages
+                self._failed(StoreError("failed", f"{type(error).__name__}: {error}"))
+                return
+
     def _write(self, now_ns: int) -> None:
         if not self._folder.is_open:
             self._open()
@@ -187,18 +196,17 @@ class Journal:
             self._folder.current.shrink()
 
     def _open(self) -> None:
-        stores = self._folder.open()
+        opened = self._folder.open()
         self._boot_written = None
-        for store in stores:
-            found = {name: max(0, tally.count) for name, tally in store.tallies.items()}
-            runs, offsets = store.boots()
-            self._wall.learn(offsets)
-            gaps = [gap for gap in store.gaps() if gap.id not in self._folder.gone]
-            self._ledger.opened(found, runs, gaps)
-        self._ledger.already_gone(self._folder.gone)
-        for store in stores:
-            for priority in PRIORITIES:
-                self._ledger.found_states(store.newest_retained(priority, _STATES))
+        gone = self._folder.gone
+        for found in opened:
+            self._wall.learn(found.offsets)
+            counts = {name: max(0, tally.count) for name, tally in found.store.tallies.items()}
+            gaps = [gap for gap in found.gaps if gap.id not in gone]
+            self._ledger.opened(counts, found.runs, gaps)
+        self._ledger.already_gone(gone)
+        for found in opened:
+            self._ledger.found_states(found.states)
         self.dead = self._folder.current.dead_count
 
     def _commit(self, batch: Batch, boot: tuple[str, Offset | None] | None) -> None:
@@ -229,18 +237,18 @@ class Journal:
         due = {
             priority: min(size, self._limits.of(priority) // 4) for priority, size in due.items()
         }
-        for priority, size in due.items():
-            quota = self._limits.of(priority)
-            over = self._folder.size(priority) - self._ledger.deleting(priority) + size - quota
-            if over > 0:
-                self._evict(priority, over + quota // _SLACK)
         disk = self._statvfs(self._folder.path)
         there = disk.f_bavail * disk.f_frsize
         free = there - self._limits.min_free_bytes
         self._pressed = free < 0
         if there < sum(due.values()) + _COMMIT_BYTES:
-            # To evict may be in vain: a deletion takes room, too. The commit itself will tell.
-            return due
+            # To evict would be in vain: a deletion takes room, too.
+            raise StoreError("full", _NO_ROOM)
+        for priority, size in due.items():
+            quota = self._limits.of(priority)
+            over = self._folder.size(priority) - self._ledger.deleting(priority) + size - quota
+            if over > 0:
+                self._evict(priority, over + quota // _SLACK)
         room = max(free, -_DEFICIT_BYTES) + self._folder.current.spare_bytes()
         allowed: dict[Priority, int] = {}
         for priority, size in due.items():
@@ -251,7 +259,7 @@ class Journal:
                 allowed[priority] = size
                 room -= size
         if due and not allowed:
-            raise StoreError("full", "the disk has less room than is to be left free")
+            raise StoreError("full", _NO_ROOM)
         return allowed
 
     def _evict(self, priority: Priority, size: int, reason: Reason = "full") -> int:

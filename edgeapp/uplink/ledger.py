@@ -228,8 +228,6 @@ class Ledger(MemoryOutbox):
             self._telling += [self._telling_of(gap) for gap in batch.telling]
             if not any(len(lane.unwritten) > _BATCH for lane in self._lanes.values()):
                 self._urgent = False
-        if batch.telling:
-            self._wake()
 
     def not_written(self, batch: Batch) -> None:
         """A batch was not committed."""
@@ -240,8 +238,6 @@ class Ledger(MemoryOutbox):
             # Who reads it must know now: the disk may be gone for good.
             self._telling += [self._telling_of(gap) for gap in batch.telling]
             self._plan_chores()
-        if batch.telling:
-            self._wake()
 
     def opened(
         self,
@@ -320,7 +316,6 @@ class Ledger(MemoryOutbox):
                 else:
                     self._lose_count(lane, lane.on_disk)  # the count was wrong: it is damaged
             lane.page_wanted = lane.on_disk > 0 and len(lane.head) < PAGE
-        self._wake()
 
     def evict(self, priority: Priority, slots: list[Slot], reason: Reason) -> None:
         """These are on the disk alone, and have to go."""

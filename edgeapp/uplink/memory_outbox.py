@@ -68,11 +68,6 @@ class MemoryOutbox:
         self._found = 0
         self._settled = 0
         self._dropped: Counter[Reason] = Counter()
-        self._wake: Callable[[], None] = _nothing
-
-    def wake_with(self, wake: Callable[[], None]) -> None:
-        """Call `wake`, from any thread, when there is something to take that no `put` announced."""
-        self._wake = wake
 
     def next_number(self) -> int:
         """A number that no other message of this run has."""
@@ -299,7 +294,3 @@ class MemoryOutbox:
     def _is_state(self, item: Item) -> bool:
         """Whether it is the newest retained message of its topic, which says how things are."""
         return item.message.retain and self._newest.get(item.message.topic) == item.key
-
-
-def _nothing() -> None:
-    pass

@@ -1,6 +1,6 @@
 """Messages that the broker does not have yet: the port, and what passes it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
@@ -105,12 +105,6 @@ class Outbox(Protocol):
 
     def give_back(self) -> None:
         """Whatever was taken and has not settled waits again, before all others."""
-
-    def wake_with(self, wake: Callable[[], None]) -> None:
-        """Call `wake`, from any thread, when there is something to take that no `put` announced.
-
-        A page of the backlog was read, or a message about a gap is ready. It must not block.
-        """
 
     def close(self) -> int:
         """Refuse what comes, write what can be kept; returns how many messages are lost.

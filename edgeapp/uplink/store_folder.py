@@ -17,7 +17,9 @@ from typing import NoReturn
 from edgeapp.core.context import Log
 from edgeapp.core.message import Priority
 from edgeapp.uplink.gaps import Gap
+from edgeapp.uplink.outbox import PRIORITIES
 from edgeapp.uplink.store import FILE_BITS, Change, Kind, Slot, Store, Stored, StoreError
+from edgeapp.uplink.wall_clock import Offset
 
 LOCK = "lock"
 """File of the folder that whoever writes to it has locked."""
@@ -26,6 +28,8 @@ _FILE = re.compile(r"outbox-([0-9]{1,6})\.db")
 _ASIDE = "damaged"
 _MAX_ASIDE = 2
 _MAX_FAILED = 8
+_UNKNOWN = 1 << 30
+_STATES = 1_000  # topics of a class of which the newest state is looked for
 _ENDS = ("", "-wal", "-shm")
 
 OpenStore = Callable[[Path], Store]
@@ -40,6 +44,26 @@ def store_files(folder: Path) -> dict[int, Path]:
     """
     found = ((_FILE.fullmatch(path.name), path) for path in folder.iterdir())
     return dict(sorted((int(match[1]), path) for match, path in found if match))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file that was opened, and what it says of itself."""
+
+    store: Store
+    runs: dict[int, str]
+    """The boot of each run."""
+    offsets: dict[str, Offset]
+    gaps: list[Gap]
+    states: list[Stored]
+    """The newest retained message of each topic."""
+    gone: list[tuple[Kind, int]]
+    last_id: int
+
+
+def _examine(store: Store) -> Found:
+    states = [state for name in PRIORITIES for state in store.newest_retained(name, _STATES)]
+    return Found(store, *store.boots(), store.gaps(), states, store.gone(), store.last_id())
 
 
 @dataclass(slots=True)
@@ -82,21 +106,21 @@ class StoreFolder:
         assert self._current is not None
         return self._current
 
-    def open(self) -> list[Store]:
-        """Open what is there, and a file to write to; returns the files that are new to us.
+    def open(self) -> list[Found]:
+        """Open what is there, and a file to write to; returns those that are new to us.
 
         Raises:
             StoreError: nothing can be written here, now.
         """
-        fresh: dict[int, Store] = {}
+        fresh: dict[int, Found] = {}
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._take_lock()
             for number, file in store_files(self.path).items():
                 if number not in self._older and number not in self._failed:
-                    store = self._try(file)
-                    if store is not None:
-                        fresh[number] = store
+                    found = self._try(file)
+                    if found is not None:
+                        fresh[number] = found
             self._choose(fresh)
         except OSError as error:
             self._give_up(fresh, StoreError("failed", str(error)))
@@ -183,7 +207,9 @@ class StoreFolder:
         if self._current is None or error.trouble == "full":
             return
         self._failed.add(self._number)
-        self._older[self._number] = _Older(self._number, self._current, _left(self._current))
+        left: dict[Kind, int] = {name: t.count for name, t in self._current.tallies.items()}
+        left["gap"] = _UNKNOWN  # it stays as long as this process
+        self._older[self._number] = _Older(self._number, self._current, left)
         self._current = None
 
     def drop_unreadable(self, error: StoreError) -> dict[Kind, int]:
@@ -207,22 +233,23 @@ class StoreFolder:
             os.close(self._lock)
             self._lock = -1
 
-    def _choose(self, fresh: dict[int, Store]) -> None:
+    def _choose(self, fresh: dict[int, Found]) -> None:
         """The newest file is written, if it can be; else one more."""
-        known = store_files(self.path)
-        newest = max(known, default=0)
+        newest = max(store_files(self.path), default=0)
+        gone: list[tuple[Kind, int]] = []
         if newest in fresh and newest > max(self._older, default=0):
-            self._number, self._current = newest, fresh[newest]
-            self._next_id = max(self._current.last_id(), newest << FILE_BITS) + 1
+            found = fresh[newest]
+            self._number, self._current, gone = newest, found.store, found.gone
+            self._next_id = max(found.last_id, newest << FILE_BITS) + 1
         else:
             if len(self._failed) >= _MAX_FAILED:
                 raise StoreError("failed", "too many files failed; restart to try again")
             self._begin(max(newest, *self._failed, *self._older, 0) + 1)
-        for number, store in fresh.items():
+        for number, found in fresh.items():
             if number != self._number:
-                self._older[number] = _Older(number, store, _left(store))
+                self._older[number] = _Older(number, found.store, _left(found))
         self._older = dict(sorted(self._older.items()))
-        for kind, row in self.current.gone():
+        for kind, row in gone:
             number = row >> FILE_BITS
             if number in fresh:
                 self._older[number].left[kind] -= 1
@@ -251,18 +278,22 @@ class StoreFolder:
         self._number = number
         self._next_id = (number << FILE_BITS) + 1
 
-    def _try(self, file: Path) -> Store | None:
+    def _try(self, file: Path) -> Found | None:
+        store: Store | None = None
         try:
-            return self._open_store(file)
+            store = self._open_store(file)
+            return _examine(store)
         except StoreError as error:
+            if store is not None:
+                store.abandon()
             if error.trouble in ("damaged", "foreign"):
                 self._set_aside(file, error)
                 return None
             raise
 
-    def _give_up(self, fresh: dict[int, Store], error: StoreError) -> NoReturn:
-        for number, store in fresh.items():
-            store.abandon()
+    def _give_up(self, fresh: dict[int, Found], error: StoreError) -> NoReturn:
+        for number, found in fresh.items():
+            found.store.abandon()
             self._older.pop(number, None)
         self._current = None
         raise error
@@ -302,12 +333,9 @@ class StoreFolder:
         self._lock = lock
 
 
-def _left(store: Store) -> dict[Kind, int]:
-    left: dict[Kind, int] = {name: tally.count for name, tally in store.tallies.items()}
-    try:
-        left["gap"] = len(store.gaps())
-    except StoreError:
-        left["gap"] = 0
+def _left(found: Found) -> dict[Kind, int]:
+    left: dict[Kind, int] = {name: tally.count for name, tally in found.store.tallies.items()}
+    left["gap"] = len(found.gaps)
     return left
 
 
