@@ -461,3 +461,27 @@ def test_aiomqtt_is_loaded_only_by_the_client(module: str) -> None:
 
     code = f"import sys, {module}; sys.exit(any(m in sys.modules for m in ('aiomqtt', 'paho', 'numpy')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_who_subscribes_while_a_connection_is_being_made_hears_of_it_too() -> None:
+    """Commands and discovery begin beside the uplink: their topics come at any moment."""
+
+    async def story() -> None:
+        broker = FakeBroker()
+        device = Device(broker)
+        heard: list[str] = []
+        device.uplink.subscribe("a/before", lambda message: heard.append(message.topic))
+        running = asyncio.create_task(device.uplink.run(device.stop))
+        while not broker.attempts:
+            await asyncio.sleep(0)
+        assert not broker.connections
+        device.uplink.subscribe("a/meanwhile", lambda message: heard.append(message.topic))
+        await device.settle_down()
+        device.uplink.subscribe("a/after", lambda message: heard.append(message.topic))
+        await device.settle_down()
+        (connection,) = broker.connections
+        assert sorted(set(connection.filters)) == ["a/after", "a/before", "a/meanwhile"]
+        device.stop.set()
+        await running
+
+    play(story)
