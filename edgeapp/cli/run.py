@@ -119,7 +119,7 @@ def run_files(
                 )
             outcomes = _run(app, _Beside(app, link, config, watch, reload), for_s)
             _summary(app, outcomes, link, json=json, silent=watch.nobody_reads)
-    return _code(outcomes, watch)
+    return _code(outcomes, watch, app.uplink_problem)
 
 
 def one_thread_each() -> None:
@@ -207,7 +207,15 @@ class _Beside:
         from edgeapp.service.verbs import Verbs
 
         device, log = self._device, app.kit.log
-        verbs = Verbs(app, device=device.device, say=words.result, reload=self._reload)
+        disk = self._link.disk
+        verbs = Verbs(
+            app,
+            device=device.device,
+            say=words.result,
+            reload=self._reload,
+            uplink=self._link.facts,
+            purge=None if disk is None else disk.purge,
+        )
         works = {"view": self._watch(app)}
         if self._states is not None:
             works["states"] = self._states.run()
@@ -333,15 +341,17 @@ def _wrapped(sentence: str) -> str:
     return textwrap.fill(sentence, columns - 1, subsequent_indent="  ")
 
 
-def _code(outcomes: "dict[str, Outcome]", watch: "Watch") -> int:
+def _code(outcomes: "dict[str, Outcome]", watch: "Watch", uplink_problem: str) -> int:
     stuck = [f"{name}/{stage}" for name, outcome in outcomes.items() for stage in outcome.stuck]
+    if uplink_problem:
+        print(f"edgeapp: the uplink crashed: {uplink_problem}", file=sys.stderr, flush=True)
     if stuck:
         print(f"edgeapp: left behind, stuck: {', '.join(stuck)}", file=sys.stderr, flush=True)
         _flush_output()
         os._exit(exits.FAILED)  # their threads cannot be ended in any other way
     if watch.nobody_reads:
         return exits.NOBODY_READS
-    failed = any(outcome.ending == "failed" for outcome in outcomes.values())
+    failed = uplink_problem or any(o.ending == "failed" for o in outcomes.values())
     return exits.FAILED if failed else exits.OK
 
 

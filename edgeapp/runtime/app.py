@@ -11,7 +11,7 @@ from edgeapp.plan.graph import Plan
 from edgeapp.runtime.kit import Kit
 from edgeapp.runtime.pipeline import Outcome, Pipeline
 from edgeapp.runtime.status import PipelineStatus, status_of
-from edgeapp.runtime.supervise import supervise
+from edgeapp.runtime.supervise import keep_up, supervise
 
 SWITCH_INTERVAL_S = 0.0002
 """How soon a busy Python thread lets another one run.
@@ -33,6 +33,8 @@ class App:
         self._outcomes: dict[str, Outcome] = {}
         self._stop: asyncio.Event | None = None
         self._change: asyncio.Future[None] | None = None
+        self.uplink_problem = ""
+        """Why the uplink did not come to a proper end; empty: it did, or has not ended yet."""
 
     async def run(self, stop: asyncio.Event) -> dict[str, Outcome]:
         """Run every pipeline, each on its own; returns how each of them ended."""
@@ -156,7 +158,8 @@ async def run_until_stopped(
     """Run an application with its uplink until all pipelines end, a signal comes or time is up.
 
     SIGTERM, SIGINT and `for_s` take the same path. `uplink` runs until the event that it is given
-    is set, which happens once the pipelines are drained; it may take its own time to settle.
+    is set, which happens once the pipelines are drained; it may take its own time to settle. If it
+    raises it is started again; where even the last attempt failed, `app.uplink_problem` says why.
     `beside` is cancelled at the end: the live view. The signals stay with the loop until it is
     closed, so that one more of them ends nothing halfway.
     """
@@ -167,12 +170,13 @@ async def run_until_stopped(
     timer = None if for_s is None else loop.call_later(for_s, stop.set)
     log = app.kit.log
     view = None if beside is None else asyncio.ensure_future(_told("view", beside(app), log))
-    uplink_task = asyncio.ensure_future(_told("uplink", uplink(drained), log))
+    uplink_task = asyncio.ensure_future(keep_up("uplink", uplink, drained, app.kit))
     try:
         return await app.run(stop)
     finally:
         drained.set()
         await asyncio.wait([uplink_task])
+        app.uplink_problem = uplink_task.result()
         if view is not None:
             view.cancel()
             await asyncio.wait([view])

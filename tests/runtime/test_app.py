@@ -6,9 +6,12 @@ import signal
 from typing import Any
 
 from edgeapp.runtime.app import App, run_until_stopped
+from edgeapp.runtime.supervise import keep_up
 from edgeapp.testing import Pause, Script, Scripted
 from tests.runtime.parts import Say, numbers
 from tests.runtime.rig import Rig, chain
+from tests.uplink import virtual
+from tests.uplink.virtual import VirtualLoop
 
 
 def app(rig: Rig, *items: Any) -> App:
@@ -38,10 +41,45 @@ def test_an_uplink_or_view_that_crashes_is_logged_and_loses_no_outcome(rig: Rig)
     async def view(_app: App) -> None:
         raise ZeroDivisionError("another one")
 
-    outcomes = asyncio.run(run_until_stopped(app(rig, *numbers(20)), uplink, beside=view))
+    crashing = app(rig, *numbers(20))
+    outcomes = asyncio.run(run_until_stopped(crashing, uplink, beside=view))
     assert outcomes["test"].ending == "finished"
+    assert crashing.uplink_problem == "ValueError('a bug')"
     crashed = [facts["what"] for _, event, facts in rig.log.events if event == "crashed"]
-    assert sorted(crashed) == ["uplink", "view"]
+    assert sorted(set(crashed)) == ["uplink", "view"]
+
+
+def test_an_uplink_that_crashes_is_started_again_after_ever_longer_waits(rig: Rig) -> None:
+    """And at once when all ends, so that it can put its things in order."""
+    starts_s: list[float] = []
+
+    async def uplink(drained: asyncio.Event) -> None:
+        starts_s.append(asyncio.get_running_loop().time())
+        if len(starts_s) < 8:
+            raise ValueError("a bug")
+        await drained.wait()
+
+    async def story(loop: VirtualLoop) -> str:
+        drained = asyncio.Event()
+        loop.call_later(500.0, drained.set)
+        return await keep_up("uplink", uplink, drained, rig.kit)
+
+    assert virtual.play(story) == ""
+    assert starts_s == [0.0, 1.0, 3.0, 7.0, 15.0, 31.0, 63.0, 123.0]
+
+
+def test_an_uplink_that_crashed_is_started_once_more_when_all_ends(rig: Rig) -> None:
+    seen: list[bool] = []
+
+    async def uplink(drained: asyncio.Event) -> None:
+        seen.append(drained.is_set())
+        if not drained.is_set():
+            raise ValueError("a bug")
+
+    crashing = app(rig, *numbers(20))
+    asyncio.run(run_until_stopped(crashing, uplink))
+    assert seen == [False, True]
+    assert crashing.uplink_problem == ""
 
 
 def test_a_second_signal_changes_nothing(rig: Rig) -> None:
