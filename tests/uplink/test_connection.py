@@ -472,7 +472,7 @@ def test_a_handler_that_fails_is_logged_and_ends_nothing() -> None:
 
 def test_a_flood_of_messages_lets_others_have_their_turn() -> None:
     """However much there is to read, few are handled between two turns of the event loop."""
-    count = 5_000
+    count = 1_000
     flood = b"".join(publish(b"a", b"x" * 20, packet_id=n % 100 + 1) for n in range(count))
 
     async def flooding(peer: Peer) -> None:
@@ -571,38 +571,49 @@ def wrote(peer: Peer) -> "asyncio.Future[None]":
     return asyncio.ensure_future(peer.writer.drain())
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_random_bytes_never_do_more_than_end_the_connection(seed: int) -> None:
-    """Noise, packets with noise in them, and packets with a few bits turned over."""
-    chance = random.Random(seed)
-    packets = [
-        publish(b"a/b", b"payload", properties=b"\x08" + field(b"r") + b"\x09" + field(b"c")),
-        puback(1, 0),
-        suback(1, 1),
-        framed(0xD0, b""),
-        framed(0xE0, b"\x00\x00"),
-        framed(0x50, b"\x00\x01"),
-        framed(0x62, b"\x00\x01"),
-        framed(0x70, b"\x00\x01"),
-        framed(0xB0, b"\x00\x01\x00\x00"),
-        CONNACK_5,
-    ]
+def junk(chance: random.Random) -> bytes:
+    """Noise, a packet with noise in it, or a packet with a few bits turned over."""
+    kind = chance.randrange(3)
+    if kind == 0:
+        return chance.randbytes(chance.randrange(1, 40))
+    if kind == 1:
+        return framed(chance.randrange(256), chance.randbytes(chance.randrange(20)))
+    packet = bytearray(chance.choice(GOOD_PACKETS))
+    for _ in range(chance.randrange(1, 4)):
+        packet[chance.randrange(len(packet))] ^= 1 << chance.randrange(8)
+    return bytes(packet)
 
-    def junk() -> bytes:
-        kind = chance.randrange(3)
-        if kind == 0:
-            return chance.randbytes(chance.randrange(1, 40))
-        if kind == 1:
-            return framed(chance.randrange(256), chance.randbytes(chance.randrange(20)))
-        packet = bytearray(chance.choice(packets))
-        for _ in range(chance.randrange(1, 4)):
-            packet[chance.randrange(len(packet))] ^= 1 << chance.randrange(8)
-        return bytes(packet)
+
+SEEDS = [*range(5), *(pytest.param(n, marks=pytest.mark.slow) for n in range(5, 60))]
+GOOD_PACKETS = (
+    publish(b"a/b", b"payload", properties=b"\x08" + field(b"r") + b"\x09" + field(b"c")),
+    publish(b"a/b", b"payload", properties=None),
+    puback(1, 0),
+    suback(1, 1),
+    framed(0xD0, b""),
+    framed(0xE0, b"\x00\x00"),
+    framed(0x50, b"\x00\x01"),
+    framed(0x62, b"\x00\x01"),
+    framed(0x70, b"\x00\x01"),
+    framed(0xB0, b"\x00\x01\x00\x00"),
+    CONNACK_5,
+    CONNACK_311,
+)
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_bytes_never_do_more_than_end_the_connection(seed: int, version: str) -> None:
+    chance = random.Random(seed)
 
     async def noisy(peer: Peer) -> None:
-        await peer.welcome()
+        connect = await peer.read()
+        if connect.version == 5 and version != "5":
+            peer.send(OLD_CONNACK)
+            return
+        peer.send(CONNACK_5 if connect.version == 5 else CONNACK_311)
         for _ in range(50):
-            peer.send(junk())
+            peer.send(junk(chance))
             await asyncio.sleep(0)
 
     async def story(port: int) -> None:
@@ -611,6 +622,7 @@ def test_random_bytes_never_do_more_than_end_the_connection(seed: int) -> None:
         connection = await connector(port)(
             lambda *_: None, filters=["a/#"], on_message=lambda _: None
         )
+        assert connection.protocol == version
         connection.send([PLAIN] * 3)
         reason = await connection.lost
         assert reason
@@ -618,6 +630,35 @@ def test_random_bytes_never_do_more_than_end_the_connection(seed: int) -> None:
         await connection.close()
         assert trouble == []
         assert connection._sock.fileno() == -1
+
+    run(noisy, story)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_bytes_for_a_welcome_are_one_sentence_or_none(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "ANSWER_S", 0.02)
+    chance = random.Random(seed)
+
+    async def noisy(peer: Peer) -> None:
+        await peer.read()
+        peer.send(junk(chance))
+        if chance.random() < 0.5:
+            await peer.until_closed()
+
+    async def story(port: int) -> None:
+        trouble: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: trouble.append(what))
+        said = ""
+        try:
+            connection = await connect(port)
+        except Unavailable as error:
+            said = str(error)
+        else:
+            await connection.close()
+        assert "\n" not in said
+        assert trouble == []
 
     run(noisy, story)
 
