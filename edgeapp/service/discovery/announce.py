@@ -180,6 +180,9 @@ class Announcer:
             self._log.warning(
                 "not all fits into what Home Assistant is told", left_out=list(said.left_out)
             )
+        if self._said is None:
+            count = len(said.components)
+            self._log.info("announced to Home Assistant", topic=self._topic, components=count)
         if again or self._said is None or self._said.payload != said.payload:
             self._uplink.hold_raw(self._topic, said.payload)
         self._said = said

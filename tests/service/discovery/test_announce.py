@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from edgeapp.runtime.kit import FaultBudget, Kit, Life
 from edgeapp.service.discovery import announce as announcing
 from edgeapp.service.discovery.announce import Announcer, announce, hardware
 from edgeapp.service.discovery.memory import FILE, Memory, read_memory
+from edgeapp.service.discovery.payload import discover
 from edgeapp.testing import RecordingUplink
 from edgeapp.testing.scripted import packets
 from edgeapp.testing.stage import LogBook
@@ -316,6 +318,16 @@ def test_the_file_is_replaced_whole_and_only_when_something_changed(device: Devi
     device.later(announcer, 20)
     assert file.stat().st_ino == before
     assert [path.name for path in device.config.data_dir.iterdir()] == [FILE]
+
+
+def test_what_does_not_fit_is_logged_once(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(announcing, "discover", partial(discover, max_bytes=3_000))
+    announcer = device.start()
+    device.broker.born()
+    device.later(announcer, 60)
+    assert device.log.said("warning") == ["not all fits into what Home Assistant is told"]
+    assert len(device.broker.kept[TOPIC]) <= 3_000
+    assert len(device.broker.said) == 2
 
 
 def test_announcing_ends_where_there_is_nothing_to_announce(device: Device) -> None:

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import random
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeapp.api import Detections, Event, Features, Labels, Mask, Packet, Pose, Score, Tracks
+from edgeapp.api import (
+    Detections,
+    Event,
+    Features,
+    Labels,
+    Mask,
+    Packet,
+    Pose,
+    Score,
+    Tracks,
+    event_id,
+)
 from edgeapp.config.device import read_device
 from edgeapp.outputs.encoder import BodyEncoder
 from edgeapp.plan.arriving import arriving
@@ -242,7 +254,8 @@ def test_what_arrives_at_an_output_is_known(plans: Any) -> None:
 BOX = np.array([[0.1, 0.1, 0.5, 0.5], [0.2, 0.2, 0.6, 0.6]], np.float32)
 FOUND = Detections(BOX, np.array([0.9, 0.5], np.float32), np.zeros(2, np.int32), ("cat",))
 TRACKS = Tracks(FOUND.xyxy, FOUND.scores, FOUND.classes, FOUND.labels, ids=np.array([1, 2]))
-SIREN = Event("new", "heard-0123456789ab", "sound", "siren", 0, facts={"zone": "a"})
+HEARD = event_id("heard", random.Random(1))
+SIREN = Event("new", HEARD, "sound", "siren", 0, facts={"zone": "a"})
 
 
 def message(value: Any, *, replay: bool = False) -> dict[str, Any]:
@@ -316,12 +329,12 @@ def render() -> Any:
         ("many.alarm.on.heard.siren", message(SIREN, replay=True), ""),
         (
             "many.alarm.on.heard.siren",
-            message(Event("end", "heard-0123456789ab", "sound", "siren", 0)),
+            message(Event("end", HEARD, "sound", "siren", 0)),
             "OFF",
         ),
         (
             "many.alarm.on.heard.siren",
-            message(Event("end", "heard-x-0123456789ab", "sound", "siren", 0)),
+            message(Event("end", event_id("heard-x", random.Random(1)), "sound", "siren", 0)),
             "",
         ),
     ],
