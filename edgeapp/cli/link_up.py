@@ -3,17 +3,19 @@
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from edgeapp.cli import words
 from edgeapp.cli.program import program
+from edgeapp.cli.uplink_words import uplink_view
 from edgeapp.cli.view import UplinkView
 from edgeapp.config.device import DeviceConfig, MqttConfig
 from edgeapp.core.clock import Clock
 from edgeapp.core.context import Log
 from edgeapp.core.plugin import watched_topics
 from edgeapp.plan.graph import Plan
+from edgeapp.service.uplink_facts import uplink_facts
 from edgeapp.uplink.connection import Endpoint, Publication, Tls
 from edgeapp.uplink.memory_outbox import MemoryOutbox
 from edgeapp.uplink.outbox import Outbox
@@ -34,43 +36,29 @@ class LinkUp:
     """The uplink, and what to tell the user about it."""
 
     uplink: MqttUplink | NullUplink
+    clock: Clock
     endpoint: Endpoint | None
     """None: no connection is made at all."""
     hints: tuple[str, ...] = ()
     """Commands that show the messages, to be copied."""
+    disk: "DurableOutbox | None" = None
+    """Where messages wait on the disk; None: in memory alone."""
 
     def view(self) -> UplinkView | None:
         """Its state for the live view; None where there is nothing to connect to."""
-        if self.endpoint is None:
-            return None
-        now = self.uplink.statistics()
-        facts = [
-            f"{now.outbox.settled:,} sent",
-            f"{now.outbox.waiting + now.outbox.in_flight:,} queued",
-            f"{sum(now.outbox.dropped.values()):,} dropped",
-        ]
-        if now.connected:
-            return UplinkView(f"mqtt {self.endpoint} connected", "green", " · ".join(facts))
-        if not now.problem:
-            state = "disconnected" if now.outbox.settled else "connecting"
-            return UplinkView(f"mqtt {self.endpoint} {state}", "cyan", " · ".join(facts))
-        facts.append(words.printable(now.problem))
-        return UplinkView(f"mqtt {self.endpoint} not connected", "yellow", " · ".join(facts))
+        now = self.facts()
+        return None if now is None else uplink_view(now)
 
     def facts(self) -> dict[str, Any] | None:
         """Its state as plain data."""
         if self.endpoint is None:
             return None
-        now = self.uplink.statistics()
-        return {
-            "broker": str(self.endpoint),
-            "connected": now.connected,
-            "problem": now.problem,
-            "offered": now.outbox.offered,
-            "sent": now.outbox.settled,
-            "queued": now.outbox.waiting + now.outbox.in_flight,
-            "dropped": dict(now.outbox.dropped),
-        }
+        return uplink_facts(
+            self.uplink.statistics(),
+            broker=str(self.endpoint),
+            store="memory" if self.disk is None else "disk",
+            now_ns=self.clock.now_ns(),
+        )
 
     def sentence(self) -> str:
         """What became of the messages; empty where there were none to send."""
@@ -102,11 +90,12 @@ def link_up(
     wall = WallClock(clock)
     sealer = Sealer(device.device, next_run(device.data_dir, log), wall)
     if not needs_broker(plans):
-        yield LinkUp(NullUplink(sealer, MemoryOutbox(), clock), None)
+        yield LinkUp(NullUplink(sealer, MemoryOutbox(), clock), clock, None)
     elif device.mqtt is not None:
         with closing(_on_disk(device, sealer.run, wall, log=log, clock=clock)) as outbox:
             outbox.start()
-            yield _to(endpoint_of(device.mqtt), device, sealer, outbox, log=log, clock=clock)
+            link = _to(endpoint_of(device.mqtt), device, sealer, outbox, log=log, clock=clock)
+            yield replace(link, disk=outbox)
     else:
         from edgeapp.uplink.broker import embedded_broker
 
@@ -190,7 +179,7 @@ def _to(
         clock=clock,
         chance=random.Random(),  # noqa: S311  spreads reconnects, hides nothing
     )
-    return LinkUp(uplink, endpoint, hints)
+    return LinkUp(uplink, clock, endpoint, hints)
 
 
 def endpoint_of(mqtt: MqttConfig) -> Endpoint:

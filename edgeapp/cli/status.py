@@ -32,6 +32,10 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
     from edgeapp.cli.words import printable, span
 
     yield f"{facts['device']}: edgeapp {facts['version']}, up {span(facts['up_s'])}"
+    if facts.get("uplink"):
+        from edgeapp.cli.uplink_words import uplink_lines
+
+        yield from uplink_lines(facts["uplink"])
     for pipeline in facts["pipelines"]:
         yield ""
         why = f": {pipeline['why']}" if pipeline["why"] else ""

@@ -43,6 +43,8 @@ class UplinkView:
     state: str
     color: str
     facts: str
+    outbox: str = ""
+    """How well messages are kept, where that takes a line of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ def frame(scene: Scene, columns: int, rows: int) -> list[str]:
     if scene.uplink is not None:
         up = scene.uplink
         head.append(paint.line((up.color, f"● {up.state}"), ("dim", f"  {up.facts}")))
+        if up.outbox:
+            head.append(paint.line(("dim", f"  {up.outbox}")))
     foot = [paint.line(("dim", scene.hint))] if scene.hint else []
     room = max(2, rows - len(head) - len(foot))
     blocks = [_block(pipeline, scene, paint) for pipeline in scene.pipelines]

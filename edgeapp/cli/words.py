@@ -160,6 +160,15 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def size(count: float) -> str:
+    """So many bytes in at most six characters: "812 B", "4.1 kB", "130 MB"."""
+    for unit in ("B", "kB", "MB"):
+        if count < 999.5:  # noqa: PLR2004  what would be rounded to four digits
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 9.95 else f"{count:.1f} {unit}"  # noqa: PLR2004  a decimal says something below ten
+        count /= 1000
+    return f"{count:,.1f} GB"
+
+
 def rate(per_s: float) -> str:
     """A rate in at most five characters: "0.5", "29.9", "9,950"."""
     if per_s < 9.95:  # noqa: PLR2004  two digits are enough

@@ -50,9 +50,9 @@ class Recent:
         return self._paces[key]
 
     def _pace(self, key: tuple[str, str]) -> Pace:
-        now_s, now = self._samples[-1]
-        if key not in now:
+        if not self._samples or key not in self._samples[-1][1]:
             return Pace()
+        now_s, now = self._samples[-1]
         then_s, (done, age) = now_s, now[key]
         before, age_before = done, age
         for at_s, counts in reversed(self._samples):

@@ -3,14 +3,15 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from edgeapp import __version__
 from edgeapp.core.clock import NS
 from edgeapp.core.dial import Dial, Setting
 from edgeapp.core.link import AnyPacket
+from edgeapp.core.message import Priority
 from edgeapp.document.words import did_you_mean
 from edgeapp.errors import ConfigError
 from edgeapp.plan.graph import StagePlan
@@ -22,6 +23,7 @@ from edgeapp.service.control import Frame, RefusedError, Request, Verb
 from edgeapp.service.facts import Say, facts
 from edgeapp.service.recent import Recent
 from edgeapp.service.reload import Reload
+from edgeapp.uplink.outbox import PRIORITIES
 
 _LONGEST_WINDOW_S = 10.0
 _LOOK_S = 0.02
@@ -31,11 +33,37 @@ _GREATEST_DIVISOR = 1_000
 _LONGEST_PIN_S = 365 * 86_400.0
 
 
+class Purge(Protocol):
+    """Empties the outbox. Blocking."""
+
+    def __call__(self, priorities: Sequence[Priority], *, dead: bool = False) -> int:
+        """Remove what waits of these classes, and what was refused; returns how many messages.
+
+        Raises:
+            TimeoutError: the disk did not do it in time.
+        """
+
+
 class Verbs:
     """The verbs of one application. Everything runs on its event loop and is quick."""
 
-    def __init__(self, app: App, *, device: str, say: Say, reload: Reload | None = None) -> None:
-        """Serve. Without `reload`, what runs cannot be exchanged."""
+    def __init__(
+        self,
+        app: App,
+        *,
+        device: str,
+        say: Say,
+        reload: Reload | None = None,
+        uplink: Callable[[], Mapping[str, Any] | None] = lambda: None,
+        purge: Purge | None = None,
+    ) -> None:
+        """Serve.
+
+        Without `reload`, what runs cannot be exchanged. `uplink`: its state as plain data; None:
+        there is none. `purge`: empties the outbox; without it, there is none on the disk.
+        """
+        self._uplink = uplink
+        self._purge = purge
         self._app = app
         self._reload = reload
         self._device = device
@@ -54,6 +82,7 @@ class Verbs:
             "resume": self.resume,
             "tune": self.tune,
             "reload": self.reload,
+            "purge": self.purge,
         }
 
     async def status(self, request: Request) -> AsyncIterator[Frame]:
@@ -70,6 +99,7 @@ class Verbs:
                 "version": __version__,
                 "pid": os.getpid(),
                 "up_s": round(time.monotonic() - self._began_s, 1),
+                "uplink": self._uplink(),
                 "pipelines": [facts(pipeline, recent, say=self._say) for pipeline in now],
             }
         )
@@ -238,6 +268,22 @@ class Verbs:
         if self._reload is None:
             raise RefusedError("what runs here cannot be reloaded")
         yield Frame({"said": str(await self._reload())})
+
+    async def purge(self, request: Request) -> AsyncIterator[Frame]:
+        """Remove what waits of some `classes`, and with `dead` what the broker refused."""
+        if self._purge is None:
+            raise RefusedError(
+                "there is no outbox on the disk: no broker is named, or none is needed"
+            )
+        classes = request.get("classes")
+        if not isinstance(classes, list) or not all(one in PRIORITIES for one in classes):
+            raise RefusedError(f"the classes are {', '.join(PRIORITIES)}")
+        try:
+            count = await asyncio.to_thread(self._purge, classes, dead=request.get("dead") is True)
+        except TimeoutError as error:
+            raise RefusedError(str(error)) from None
+        self._app.kit.log.warning("outbox purged", classes=classes, count=count)
+        yield Frame({"count": count})
 
     # -- finding what is meant --------------------------------------------------------------
 
