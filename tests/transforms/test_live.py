@@ -60,7 +60,7 @@ def _told(value: Any) -> str:
     for name in ("xyxy", "pixels", "position_m"):
         if hasattr(value, name):
             turn = getattr(value, "rotation_rad", "")
-            return f"{crc32(np.ascontiguousarray(getattr(value, name)))} {turn}"
+            return f"{crc32(getattr(value, name).tobytes())} {turn}"
     return str(value)
 
 
