@@ -30,12 +30,11 @@ class _Said:
     plan: Plan
     stage: StagePlan
     topic: str
-    schema: str
-    alone: bool
-    """Whether nothing else is sent on the topic."""
-    names: Names
-    kind: tuple[str, ...] = field(default=())
+    names: Names = field(default_factory=Names)
+    kind: tuple[str, ...] = ()
     """Goes into ids and names where the output sends several kinds."""
+    mine: tuple[str, ...] = ()
+    """Conditions that tell its messages from others on the topic; none where there are no others."""
 
     def one(
         self, platform: str, what: tuple[str, ...], name: tuple[str, ...], **config: Any
@@ -70,9 +69,8 @@ class _Said:
         return self.meant("not value_json.replay")
 
     def meant(self, *conditions: str) -> str:
-        """The conditions, and that it is of this kind of payload."""
-        mine = () if self.alone else (f"value_json.schema == {text(self.schema)}",)
-        return " and ".join((*mine, *conditions)) or "true"
+        """The conditions, and that it is a message of this kind and output."""
+        return " and ".join((*self.mine, *conditions)) or "true"
 
     @property
     def expires_s(self) -> int | None:
@@ -89,31 +87,44 @@ class _Said:
 def of_outputs(make: Maker, plan: Plan, names: Mapping[str, Names]) -> Iterator[Component]:
     """The components of a pipeline's results. `names`: by id of the output."""
     comes = arriving(plan)
-    for stage in plan.stages.values():
-        if stage.plugin.kind != "output" or stage.plugin.name not in {"mqtt", "snapshot"}:
-            continue
-        topic = make.topic(getattr(stage.options, "topic", None) or f"{plan.name}/{stage.id}")
-        known = names.get(stage.id, Names())
+    topics = {
+        stage.id: make.topic(getattr(stage.options, "topic", None) or f"{plan.name}/{stage.id}")
+        for stage in plan.stages.values()
+        if stage.plugin.kind == "output" and stage.plugin.name in {"mqtt", "snapshot"}
+    }
+    for id_, topic in topics.items():
+        stage = plan.stages[id_]
         if stage.plugin.name == "snapshot":
-            said = _Said(make, plan, stage, topic, "", alone=True, names=known)
+            said = _Said(make, plan, stage, topic)
             yield said.one("image", ("picture",), ("picture",), content_type="image/jpeg")
             continue
-        kinds = [row for row in _KINDS if any(issubclass(one, row[0]) for one in comes[stage.id])]
-        kinds = [
-            row for row in kinds if not (row[0] is Detections and _all_tracks(comes[stage.id]))
-        ]
-        for _payload, name, components in kinds:
-            alone = len(kinds) == 1
-            kind = () if alone else (name,)
-            yield from components(
-                _Said(make, plan, stage, topic, f"edgeapp/{name}/1", alone, known, kind)
+        shared = list(topics.values()).count(topic) > 1
+        by_stage = (f"value_json.stage == {text(id_)}",) if shared else ()
+        kinds = _kinds(comes[id_])
+        for name in kinds:
+            several = len(kinds) > 1
+            by_kind = (f"value_json.schema == {text(f'edgeapp/{name}/1')}",) if several else ()
+            yield from _COMPONENTS[name](
+                _Said(
+                    make,
+                    plan,
+                    stage,
+                    topic,
+                    names.get(id_, Names()),
+                    (name,) if several else (),
+                    (*by_stage, *by_kind),
+                )
             )
 
 
-def _all_tracks(payloads: tuple[type, ...]) -> bool:
-    """Whether what is found always comes as tracks, which are detections too."""
-    found = [one for one in payloads if issubclass(one, Detections)]
-    return all(issubclass(one, Tracks) for one in found)
+def _kinds(payloads: tuple[type, ...]) -> list[str]:
+    """The kinds of messages that payloads make. What is tracked is sent as tracks alone."""
+    found = {kind for one in payloads for kind in _PAYLOADS if issubclass(one, kind)}
+    if Tracks in found and all(
+        issubclass(one, Tracks) for one in payloads if issubclass(one, Detections)
+    ):
+        found.remove(Detections)
+    return [name for kind, name in _PAYLOADS.items() if kind in found]
 
 
 def _counted(said: _Said) -> Iterator[Component]:
@@ -141,8 +152,8 @@ def _labels(said: _Said) -> Iterator[Component]:
         ("label",),
         ("label",),
         value_template=f"{{{{ ({best}) if {said.fresh} else this.state }}}}",
-        json_attributes_topic=said.topic if said.alone else None,
-        json_attributes_template=attributes if said.alone else None,
+        json_attributes_topic=None if said.mine else said.topic,
+        json_attributes_template=None if said.mine else attributes,
         expire_after=said.expires_s,
         **said.make.available(said.plan.name),
     )
@@ -220,13 +231,23 @@ def _lasting(stage: StagePlan) -> Iterator[tuple[str, str]]:
             yield label, f"value_json.label == {text(label)}"
 
 
-_KINDS: tuple[tuple[type, str, Callable[[_Said], Iterator[Component]]], ...] = (
-    (Detections, "detections", _counted),
-    (Tracks, "tracks", _counted),
-    (Score, "score", _score),
-    (Labels, "labels", _labels),
-    (Features, "features", _features),
-    (Mask, "mask", _areas),
-    (Pose, "pose", _pose),
-    (Event, "event", _event),
-)
+_PAYLOADS: Mapping[type, str] = {
+    Detections: "detections",
+    Tracks: "tracks",
+    Score: "score",
+    Labels: "labels",
+    Features: "features",
+    Mask: "mask",
+    Pose: "pose",
+    Event: "event",
+}
+_COMPONENTS: Mapping[str, Callable[[_Said], Iterator[Component]]] = {
+    "detections": _counted,
+    "tracks": _counted,
+    "score": _score,
+    "labels": _labels,
+    "features": _features,
+    "mask": _areas,
+    "pose": _pose,
+    "event": _event,
+}

@@ -59,6 +59,8 @@ stages:
   who: {output: mqtt, from: [found, follow], retain: true, on_change: count, ttl_s: 30}
   here: {output: mqtt, from: follow, topic: door/who, every_s: 5, ttl_s: 2}
   picture: {output: snapshot, from: found, shows: best}
+  seen: {output: mqtt, from: found, topic: both}
+  kept: {output: mqtt, from: follow, topic: both}
   bear: {source: bearing}
   numbers: {transform: features}
   odd: {transform: anomaly}
@@ -308,6 +310,8 @@ def render() -> Any:
         ("many.who.detections.count", message(FOUND), "2"),
         ("many.who.detections.count", message(TRACKS), ""),
         ("many.who.tracks.count", message(TRACKS), "2"),
+        ("many.seen.count", {**message(FOUND), "stage": "seen"}, "2"),
+        ("many.seen.count", {**message(TRACKS), "stage": "kept"}, ""),
         ("many.all.score.score", message(Score(1.25)), "1.25"),
         ("many.all.score.score", message(Score(float("nan"))), "None"),
         ("many.all.score.score", message(Score(0.0, ready=False, progress=0.376)), "None"),
