@@ -89,7 +89,7 @@ def link_up(
     """
     wall = WallClock(clock)
     sealer = Sealer(device.device, next_run(device.data_dir, log), wall)
-    if not needs_broker(plans):
+    if not (needs_broker(plans) or _is_spoken_to(device)):
         yield LinkUp(NullUplink(sealer, MemoryOutbox(), clock), clock, None)
     elif device.mqtt is not None:
         with closing(_on_disk(device, sealer.run, wall, log=log, clock=clock)) as outbox:
@@ -109,6 +109,12 @@ def link_up(
                 clock=clock,
                 hints=subscribe_hints(broker.host, broker.port_v4),
             )
+
+
+def _is_spoken_to(device: DeviceConfig) -> bool:
+    """Whether somebody at the broker has to do with it, whatever its pipelines send."""
+    mqtt = device.mqtt
+    return mqtt is not None and bool(mqtt.commands or mqtt.home_assistant)
 
 
 def needs_broker(plans: Sequence[Plan]) -> bool:

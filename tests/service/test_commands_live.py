@@ -362,3 +362,22 @@ def test_what_the_device_file_does_not_allow_is_not_done_nor_what_is_retained(
                 code, _ = running.stop()
         assert code == 0
         assert "Traceback" not in running.log()
+
+
+def test_a_device_that_sends_nothing_can_be_commanded_too(
+    system_program: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    """And forgets nothing of what it holds at the broker when it stops."""
+    quiet = tmp_path / "quiet.yaml"
+    quiet.write_text(PUMP.replace("  send: {output: mqtt}\n", ""))
+    with (
+        Mosquitto(system_program("mosquitto", "mosquitto"), tmp_path) as broker,
+        Asker(broker.port) as asker,
+        Running(tmp_path, quiet, port=broker.port, more="  commands: [enable]") as running,
+    ):
+        asker.state("pump/state", state="running")
+        assert asker.ask("pump/set", "off")["ok"]
+        asker.state("pump/state", state="paused")
+        code, _ = running.stop()
+        assert code == 0
+        asker.state("pump/state", state="stopped")
