@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -195,6 +195,7 @@ def test_whatever_happens_nothing_is_lost_and_all_is_counted() -> None:
         Life,
         settings=settings(
             max_examples=300,
+            phases=(Phase.generate, Phase.shrink),  # to explain makes every line slow
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
