@@ -18,9 +18,10 @@ from edgeapp.core.context import Log
 from edgeapp.errors import Unavailable
 from edgeapp.uplink.connection import Endpoint, OnAck, OnMessage, Publication
 from edgeapp.uplink.expiry import ExpiryWatch
-from edgeapp.uplink.session import MOST_INBOUND_BYTES, MqttConnection, NotUnderstoodError
+from edgeapp.uplink.session import MOST_INBOUND_BYTES, MqttConnection
 from edgeapp.uplink.tcp import dial
 from edgeapp.uplink.versions import Version, Versions
+from edgeapp.uplink.welcome import NotUnderstoodError
 
 _PROTOCOLS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
 _INBOUND_WINDOW = 100  # messages that the broker may send before one is acknowledged

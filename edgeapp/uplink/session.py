@@ -14,11 +14,11 @@ from typing import Any
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edgeapp.core.context import Log
-from edgeapp.errors import Unavailable
 from edgeapp.uplink import reasons
 from edgeapp.uplink.connection import Endpoint, OnAck, OnMessage, Publication, Received
 from edgeapp.uplink.properties import Properties
 from edgeapp.uplink.versions import Version
+from edgeapp.uplink.welcome import judge
 
 ANSWER_S = 10.0
 """How long the broker may take to answer a CONNECT."""
@@ -37,14 +37,6 @@ _ID_IN_USE = 15  # paho: MQTT_ERR_QUEUE_SIZE, also of the packet ids
 
 OnRefused = Callable[[str, str], None]
 """Called with a topic filter that the broker refused, and why."""
-
-
-class NotUnderstoodError(Exception):
-    """The broker did not answer this CONNECT: perhaps it knows another version."""
-
-    def __init__(self, problem: str, *, said_so: bool = False) -> None:
-        super().__init__(problem)
-        self.said_so = said_so
 
 
 class MqttConnection:
@@ -75,6 +67,7 @@ class MqttConnection:
         self._answer: Any = None  # the reason code of the CONNACK
         self._trouble = ""  # what the socket said while connecting
         self._writing = False  # the event loop waits for the socket to take more
+        self._reading_on = False  # more is to be read, whether or not the socket says so
         self._sending = False
         self._misc: asyncio.TimerHandle | None = None
         self._paho: Any = client._client  # noqa: SLF001 - see the module's docstring
@@ -106,7 +99,8 @@ class MqttConnection:
             await asyncio.wait(
                 (opening, self.lost), timeout=ANSWER_S, return_when=asyncio.FIRST_COMPLETED
             )
-            self._judge(endpoint)
+            lost = self.lost.result() if self.lost.done() else None
+            judge(self._answer, lost, endpoint=endpoint, version=self.protocol, tls=self._trouble)
             await opening
         except BaseException:
             opening.cancel()
@@ -157,34 +151,6 @@ class MqttConnection:
                 await asyncio.wait((self.lost,), timeout=GOODBYE_S)
         finally:
             self._hang_up("closed")
-
-    def _judge(self, endpoint: Endpoint) -> None:
-        if self._answer is not None:
-            code, name = self._answer.value, str(self._answer)
-            if code == reasons.UNSUPPORTED_VERSION:
-                raise NotUnderstoodError(f"it does not know MQTT {self.protocol}", said_so=True)
-            if code >= reasons.FAILURE:
-                raise Unavailable(
-                    f"broker {endpoint}: {reasons.refusal_of_connect(code, name, endpoint)}"
-                )
-        elif not self.lost.done():
-            raise NotUnderstoodError(
-                "it takes the connection but does not answer: it is overloaded, or no MQTT broker"
-            )
-        else:
-            self._judge_hang_up(endpoint, self.lost.result())
-
-    def _judge_hang_up(self, endpoint: Endpoint, problem: str) -> None:
-        if endpoint.tls:
-            from edgeapp.uplink import tls
-
-            refused = tls.refused(self._trouble)
-            if refused:
-                raise Unavailable(f"broker {endpoint}: {refused}")
-        if problem == reasons.CUT:
-            wants = "" if endpoint.tls else ", or wants mqtt.tls"
-            problem = f"it hangs up without an answer: it is no MQTT broker{wants}"
-        raise NotUnderstoodError(problem)
 
     def _publish(
         self, topic: str, payload: bytes, retain: bool, properties: Properties | None
@@ -270,6 +236,14 @@ class MqttConnection:
 
         Where TLS has taken more out of the socket than was read, nothing would call again.
         """
+        if not self._reading_on:
+            self._read_some()
+
+    def _read_on(self) -> None:
+        self._reading_on = False
+        self._read_some()
+
+    def _read_some(self) -> None:
         paho = self._paho
         try:
             for _ in range(_READS):
@@ -280,7 +254,8 @@ class MqttConnection:
                 if not (hasattr(sock, "pending") and sock.pending()):
                     break
             else:
-                self._loop.call_soon(self._read)
+                self._reading_on = True
+                self._loop.call_soon(self._read_on)
             # Or the kernel holds back what tells the broker's that an answer has arrived, for 40 ms,
             # and that one holds back the next answer until it knows (RFC 896 meets RFC 1122).
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)

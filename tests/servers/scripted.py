@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -85,8 +86,10 @@ Handler = Callable[[Peer], Awaitable[None]]
 
 
 @asynccontextmanager
-async def scripted(handler: Handler) -> AsyncIterator[int]:
+async def scripted(handler: Handler, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """A broker at a port of the loopback: `handler` is called for each connection.
+
+    With `context` it speaks TLS.
 
     It hangs up when the handler returns. That a client hangs up is no error of the handler; other
     errors are raised at the end.
@@ -107,7 +110,7 @@ async def scripted(handler: Handler) -> AsyncIterator[int]:
             tasks.discard(asyncio.current_task())
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 
 from edgeapp.errors import Unavailable
+from edgeapp.uplink import session
 from edgeapp.uplink.certificate import good_until
 from edgeapp.uplink.client import Connector
-from edgeapp.uplink.connection import Endpoint, Tls
+from edgeapp.uplink.connection import Endpoint, Received, Tls
 from edgeapp.uplink.tls import make_context
 from tests.servers.certificates import Authority
 from tests.servers.mosquitto import Mosquitto, free_port
+from tests.servers.scripted import Peer, publish, scripted
 from tests.uplink.parts import ListLog
 
 pytestmark = pytest.mark.slow
@@ -318,6 +320,36 @@ def test_a_broker_that_speaks_only_old_tls_is_told_apart(world: World) -> None:
         said = problem(listener.getsockname()[1], Tls(world.ours.cert))
         thread.join()
     assert said == "it speaks no TLS 1.2 or later: renew the broker"
+
+
+def test_a_flood_in_tls_is_read_to_its_end_and_lets_others_have_their_turn(world: World) -> None:
+    """TLS takes more out of the socket than was asked for, and the socket does not tell of it."""
+    count = 2_000
+    flood = b"".join(publish(b"a", b"x" * 20, packet_id=n % 100 + 1) for n in range(count))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*world.broker)
+
+    async def flooding(peer: Peer) -> None:
+        await peer.welcome()
+        peer.send(flood)
+        await peer.until_closed()
+
+    async def story() -> None:
+        per_turn = [0]
+
+        def handle(_message: Received) -> None:
+            per_turn[-1] += 1
+
+        async with scripted(flooding, context) as port:
+            endpoint = Endpoint("127.0.0.1", port, tls=Tls(world.ours.cert))
+            connection = await Connector(endpoint)(lambda *_: None, on_message=handle)
+            while sum(per_turn) < count:
+                per_turn.append(0)
+                await asyncio.sleep(0)
+            await connection.close()
+        assert max(per_turn[1:]) <= session._READS  # the first is all while it connected
+
+    asyncio.run(asyncio.wait_for(story(), 30.0))
 
 
 def test_files_are_read_anew_at_each_connection(world: World, broker: int) -> None:
