@@ -15,6 +15,8 @@ used and closed, all on one thread. Optional methods, found by name:
 - `tune(options) -> None` on any stage but a source, or on a decoder, whose options have one marked
   `Live`: take over the values of those. Called between two packets, on the thread of the stage.
 - `deliver(sealed: bytes) -> None` on an output that is its own destination, such as a file.
+- `priority` on an output, an attribute of the class: the class of its messages where the pipeline
+  file names none, such as "bulk" for pictures.
 """
 
 from collections.abc import Iterable, Mapping

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from edgeapp.config.pipeline import VARIANT_KEYS, reserved
-from edgeapp.core.message import Message
+from edgeapp.core.message import Message, Priority
 from edgeapp.core.packet import Packet
 from edgeapp.core.plugin import MARK, Kind, Mark, Options, Plugin, live_options
 from edgeapp.core.stage import Emit
@@ -229,6 +229,8 @@ class _Registration:
         if Message not in alternatives(returned):
             problem = "encode() must be annotated -> Message, or -> Message | None"
             raise self._fault(problem, self._method("encode"))
+        if getattr(self.cls, "priority", "normal") not in get_args(Priority):
+            raise self._fault(f"priority must be one of {', '.join(get_args(Priority))}")
         return takes, None
 
     def _check_variables(self, name: str, takes: Any, gives: Any) -> None:

@@ -283,6 +283,18 @@ def test_an_output_returns_messages() -> None:
     assert "encode() must be annotated -> Message" in refused(O)
 
 
+def test_an_output_may_say_the_class_of_its_messages() -> None:
+    @output("o")
+    class O(Base):  # noqa: E742 - a plugin called o
+        priority = "urgent"
+
+        def encode(self, packet: Packet[Score]) -> Message: ...
+
+    assert "priority must be one of critical, normal, bulk" in refused(O)
+    O.priority = "bulk"
+    assert register(O).kind == "output"
+
+
 def test_names_of_variants_keys_are_reserved_in_decoders_only() -> None:
     class Named(Options):
         file: str = Field("", description="A file.")
