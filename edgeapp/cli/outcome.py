@@ -116,6 +116,11 @@ COMMANDS = {
         "If anything in them is wrong, that is said, and all goes on as it was.",
         "reload",
     ),
+    "outbox": _Command(
+        "edgeapp.cli.outbox:app",
+        "Show what waits for the broker on this device's disk, and remove it.",
+        "outbox peek --newest 3",
+    ),
     "listen": _Command(
         "edgeapp.cli.listen:listen",
         "Show the messages that a device sends, as its broker has them, one short line each.\n\n"
@@ -180,7 +185,7 @@ def build_app() -> App:
         suppress_keyboard_interrupt=False,
     )
     for name, command in COMMANDS.items():
-        if name == "plugins":  # a group of commands, with settings of its own
+        if name in {"plugins", "outbox"}:  # groups of commands, with settings of its own
             app.command(command.where, name=name, help=command.help)
             continue
         app.command(

@@ -161,11 +161,11 @@ def plural(count: int, noun: str) -> str:
 
 
 def size(count: float) -> str:
-    """So many bytes in at most six characters: "812 B", "4.1 kB", "130 MB"."""
+    """So many bytes in a few characters: "812 B", "4.1 kB", "64 MB", by 1024 as device files do."""
     for unit in ("B", "kB", "MB"):
-        if count < 999.5:  # noqa: PLR2004  what would be rounded to four digits
+        if count < 1023.5:  # noqa: PLR2004  what would be rounded to 1024
             return f"{count:.0f} {unit}" if unit == "B" or count >= 9.95 else f"{count:.1f} {unit}"  # noqa: PLR2004  a decimal says something below ten
-        count /= 1000
+        count /= 1024
     return f"{count:,.1f} GB"
 
 

@@ -1,0 +1,314 @@
+"""`edgeapp outbox`: what waits on this device's disk for the broker."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+from edgeapp.cli import exits
+from edgeapp.cli.arguments import Device, Flag
+from edgeapp.cli.program import program
+from edgeapp.uplink.outbox import PRIORITIES
+
+if TYPE_CHECKING:
+    from edgeapp.config.device import DeviceConfig
+    from edgeapp.core.message import Priority
+    from edgeapp.uplink.store_reader import StoreReader
+
+Class = Annotated[
+    tuple[Literal["critical", "normal", "bulk"], ...],
+    Parameter(name="--class", negative="", metavar="CLASS", show_default=False),
+]
+Count = Annotated[int | None, Parameter(metavar="N")]
+
+_PEEK = 10
+_MOST = 100_000
+
+app = App(
+    name="outbox",
+    help="Show what waits for the broker on this device's disk, and remove it.\n\n"
+    "Works while the pipelines run, and while they do not. Exit code 1 if messages cannot be kept "
+    "on the disk, or some of them cannot be read.",
+    help_epilogue=f"Example:\n  {program()} outbox peek --newest 3",
+)
+
+
+@app.default
+@app.command(help_epilogue=f"Example:\n  {program()} outbox status")
+def status(*, device: Device = None, json: Flag = False) -> int:
+    """Say how much waits, since when, and what the broker refused.
+
+    Args:
+        device: The device file that the running process was given.
+        json: Print one JSON object.
+    """
+    config = _config(device)
+    with _reader(config) as reader:
+        facts = _facts(config, device, reader)
+    if json:
+        _print_json(facts)
+    else:
+        print("\n".join(_lines(facts)))
+    uplink = facts["uplink"]
+    ill = any(file["problem"] for file in facts["files"]) or facts["problem"]
+    return exits.FAILED if ill or (uplink and uplink["outbox_problem"]) else exits.OK
+
+
+@app.command(help_epilogue=f"Example:\n  {program()} outbox peek --class critical --newest 3")
+def peek(
+    *,
+    classes: Class = (),
+    dead: Flag = False,
+    newest: Count = None,
+    oldest: Count = None,
+    device: Device = None,
+    json: Flag = False,
+) -> int:
+    """Show messages that wait, each with its id, age, topic and size.
+
+    Args:
+        classes: Only those of this class. Can be given several times.
+        dead: Those that the broker refused for good, with its reasons.
+        newest: So many of the newest ones of each class.
+        oldest: So many of the oldest ones of each class; 10 if neither is given.
+        device: The device file that the running process was given.
+        json: Print a JSON object for each message, with its body.
+    """
+    if newest is not None and oldest is not None:
+        raise exits.Quit(exits.USAGE, "give either --newest or --oldest")
+    limit = next((count for count in (newest, oldest) if count is not None), _PEEK)
+    if not 0 < limit <= _MOST:
+        raise exits.Quit(exits.USAGE, f"a number of messages is 1 to {_MOST:,}, not {limit:,}")
+    config = _config(device)
+    from edgeapp.service.outbox_look import dead_rows, waiting_rows
+    from edgeapp.uplink.store import StoreError
+
+    rows_of = dead_rows if dead else waiting_rows
+    with _reader(config) as reader:
+        try:
+            rows = rows_of(
+                reader, config.device, classes or PRIORITIES, limit, newest=newest is not None
+            )
+        except StoreError as error:
+            raise exits.Quit(exits.BAD_DATA, f"the outbox cannot be read: {error}") from None
+    for row in rows:
+        _print_json(row) if json else print(_shown(row))
+    if not rows and not json:
+        print("the broker refused none" if dead else "nothing waits on the disk")
+    return exits.OK
+
+
+@app.command(help_epilogue=f"Example:\n  {program()} outbox purge --class bulk --yes")
+def purge(
+    *,
+    classes: Class = (),
+    dead: Flag = False,
+    yes: Flag = False,
+    device: Device = None,
+    json: Flag = False,
+) -> int:
+    """Remove messages for good: nobody will get them.
+
+    Args:
+        classes: Only those that wait of this class. Can be given several times.
+        dead: Those that the broker refused; without --class nothing else.
+        yes: Do not ask.
+        device: The device file that the running process was given.
+        json: Print a JSON object with their number.
+    """
+    config = _config(device)
+    chosen: tuple[Priority, ...] = classes or (() if dead else PRIORITIES)
+    with _reader(config) as reader:
+        facts = _facts(config, device, reader)
+    if not yes:
+        _confirm(facts, chosen, dead=dead)
+    if facts["running"]:
+        from edgeapp.cli.asking import answer
+
+        count = answer(device, "purge", classes=list(chosen), dead=dead).facts["count"]
+    else:
+        count = _purge_here(config, chosen, dead=dead)
+    if json:
+        _print_json({"count": count})
+    else:
+        from edgeapp.cli.words import plural
+
+        print(f"{plural(count, 'message')} removed")
+    return exits.OK
+
+
+# What is there
+
+
+def _config(device: Path | None) -> "DeviceConfig":
+    from edgeapp.config.device import read_device
+
+    return read_device(device)
+
+
+def _folder(config: "DeviceConfig") -> Path:
+    from edgeapp.cli.link_up import OUTBOX
+
+    return config.data_dir / OUTBOX
+
+
+def _reader(config: "DeviceConfig") -> "StoreReader":
+    """The store.
+
+    Raises:
+        Quit: there is none, or it may not be read.
+    """
+    from edgeapp.uplink.store_reader import StoreReader
+
+    folder = _folder(config)
+    try:
+        return StoreReader(folder)
+    except FileNotFoundError:
+        where = f"there is no outbox in '{config.data_dir}'"
+        if config.mqtt is None:
+            problem = f"{where}: no broker is named; give the --device that names one"
+        else:
+            problem = f"{where}: nothing was ever sent from there; is it the right --device?"
+        raise exits.Quit(exits.NO_INPUT, problem) from None
+    except PermissionError:
+        problem = f"'{folder}' belongs to another user: ask as that user"
+        raise exits.Quit(exits.NO_INPUT, problem) from None
+    except OSError as error:
+        raise exits.Quit(exits.NO_INPUT, f"'{folder}' cannot be read: {error.strerror}") from None
+
+
+def _running(device: Path | None) -> dict[str, Any] | None:
+    """What the process says that runs; None: none does."""
+    from edgeapp.cli.asking import answer
+    from edgeapp.errors import Unavailable
+
+    with suppress(Unavailable):
+        return answer(device, "status", window_s=0.0).facts
+    return None
+
+
+def _facts(config: "DeviceConfig", device: Path | None, reader: "StoreReader") -> dict[str, Any]:
+    from edgeapp.service.outbox_look import look
+
+    quotas = config.outbox
+    bytes_of = quotas.critical_bytes, quotas.normal_bytes, quotas.bulk_bytes
+    running = _running(device)
+    return {
+        "device": config.device,
+        "folder": str(_folder(config)),
+        "running": running is not None,
+        "uplink": running.get("uplink") if running else None,
+        **look(reader, dict(zip(PRIORITIES, bytes_of, strict=True))),
+    }
+
+
+# How it is shown
+
+
+def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
+    from edgeapp.cli.uplink_words import uplink_lines
+    from edgeapp.cli.words import plural, printable, size, span
+
+    yield printable(f"{facts['device']}: outbox in {facts['folder']}")
+    if facts["uplink"]:
+        yield from uplink_lines(facts["uplink"])
+    else:
+        yield "running, but nothing is sent to a broker" if facts["running"] else "not running"
+    if facts["problem"]:
+        yield f"cannot be read: {printable(facts['problem'])}"
+    else:
+        yield ""
+        yield f"  {'on the disk':<12}{'messages':>10}{'size':>9}{'of':>9}  oldest"
+    for name, one in facts["classes"].items():
+        oldest = span(one["oldest_s"]) if one["oldest_s"] is not None else "unknown"
+        yield (
+            f"  {name:<12}{one['messages']:>10,}{size(one['bytes']):>9}"
+            f"{size(one['quota_bytes']):>9}  {oldest if one['messages'] else ''}"
+        ).rstrip()
+    yield ""
+    if facts["dead"]:
+        yield (
+            f"{plural(facts['dead'], 'message')} refused for good by the broker: "
+            f"{program()} outbox peek --dead"
+        )
+    for file in facts["files"]:
+        problem = f": {printable(file['problem'])}" if file["problem"] else ""
+        yield f"{file['name']}, {size(file['size_bytes'])}{problem}"
+
+
+def _shown(row: Mapping[str, Any]) -> str:
+    """One message on one line, cut to the terminal's width where it is a terminal."""
+    import shutil
+    from json import dumps
+
+    from edgeapp.cli.painter import fit
+    from edgeapp.cli.words import printable, size, span
+
+    if "problem" in row:
+        return printable(f"{row['id']}  {row['problem']}")
+    age = "age unknown" if row["age_s"] is None else f"{span(row['age_s'])} ago"
+    if "refused" in row:
+        what = f"refused: {row['refused']}"
+    elif "body" in row:
+        what = dumps(row["body"], ensure_ascii=False)
+    else:
+        what = row["content_type"] or "binary"
+    head = f"{row['id']}  {row['class']}  {age}  {row['topic']}  {size(row['bytes'])}"
+    line = printable(f"{head}  {what}")
+    return fit(line, shutil.get_terminal_size().columns).rstrip() if sys.stdout.isatty() else line
+
+
+def _print_json(value: object) -> None:
+    from json import dumps
+
+    print(dumps(value, ensure_ascii=False))
+
+
+# Removing
+
+
+def _confirm(facts: Mapping[str, Any], chosen: "Sequence[Priority]", *, dead: bool) -> None:
+    """Ask whoever is at the terminal.
+
+    Raises:
+        Quit: nobody is, or the answer is no.
+    """
+    from edgeapp.cli.words import plural
+
+    count = sum(facts["classes"].get(name, {"messages": 0})["messages"] for name in chosen)
+    count += facts["dead"] if dead else 0
+    if not sys.stdin.isatty():
+        raise exits.Quit(exits.USAGE, f"say --yes to remove {plural(count, 'message')} for good")
+    print(f"This removes {plural(count, 'message')} for good. Type 'purge' to go on: ", end="")
+    sys.stdout.flush()
+    if sys.stdin.readline().strip() != "purge":
+        raise exits.Quit(exits.USAGE, "nothing was removed")
+
+
+def _purge_here(config: "DeviceConfig", chosen: "Sequence[Priority]", *, dead: bool) -> int:
+    """Remove messages while nothing runs.
+
+    Raises:
+        Quit: the disk does not do it.
+    """
+    from edgeapp.core.clock import MonotonicClock
+    from edgeapp.service.logs import set_up
+    from edgeapp.uplink.durable_outbox import DurableOutbox
+    from edgeapp.uplink.wall_clock import WallClock
+
+    clock = MonotonicClock()
+    wall = WallClock(clock)
+    log = set_up("warning", "text")
+    outbox = DurableOutbox(_folder(config), run=0, clock=clock, wall=wall, log=log)
+    outbox.step()
+    problem = outbox.statistics().problem
+    if not problem:
+        count = outbox.purge(chosen, dead=dead)
+        outbox.close()
+        problem = outbox.statistics().problem
+    if problem:
+        raise exits.Quit(exits.UNAVAILABLE, f"nothing was removed: {problem}")
+    return count
