@@ -2,13 +2,26 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgeapp.api import Context, FakeClock, Hop, Options, Packet, Score, Tensors, TensorSpecs, model
+from edgeapp.api import (
+    Context,
+    FakeClock,
+    Hop,
+    Live,
+    Options,
+    Packet,
+    Score,
+    Tensors,
+    TensorSpecs,
+    model,
+)
 from edgeapp.core.dial import LEASE_S, Dial, Setting
 from edgeapp.core.plugin import Plugin
 from edgeapp.errors import Unavailable
@@ -22,6 +35,7 @@ MakeModel = Callable[..., Path]
 
 class TimesOptions(Options):
     fault: str = ""
+    plus: Annotated[float, Live()] = 0.0
 
 
 @model("times")
@@ -43,7 +57,10 @@ class Times:
         into["x"][:] = value.value
 
     def decode(self, outputs: Tensors, _feed: None, /) -> Score:
-        return Score(float(outputs["y"][0, 0]))
+        return Score(float(outputs["y"][0, 0]) + self._options.plus)
+
+    def tune(self, options: TimesOptions) -> None:
+        self._options = options
 
 
 PLUGIN = Plugin(
@@ -157,6 +174,32 @@ def test_while_a_rung_loads_the_old_one_answers(bench: Callable[..., Bench]) -> 
         assert [b.rung() for _ in range(5)] == [0] * 5
         gate.set()
         assert b.settle() == 2
+
+
+def test_every_rung_is_tuned_also_one_that_is_being_opened(bench: Callable[..., Bench]) -> None:
+    """And the one that is opened only later."""
+    b = bench(large="", medium="", small="", tiny="")
+    gate = b.pool.gates["small.onnx"] = threading.Event()
+    with b.stage:
+        assert b.settle() == 0  # medium is kept open beside it
+        b.dial.want(Setting(2))
+        assert b.rung() == 0  # small is being opened
+        variants = tuple(
+            replace(variant, options=TimesOptions(plus=100.0)) for variant in b.plan.variants
+        )
+        b.stage.tune(replace(b.plan, variants=variants))
+        packet = Packet(Score(1.0), "camera", 1, 7, 2, 123, 456, 5, 3, ())
+        assert b.stage.process(packet).value == Score(104.0)
+        gate.set()
+        for rung, value in ((2, 102.0), (3, 101.0), (0, 104.0)):
+            b.dial.want(Setting(rung))
+            for _ in range(20):
+                answer = b.stage.process(packet)
+                if answer.trail[0].rung == rung:
+                    break
+                if b.stage._opening:
+                    b.stage._opening.thread.join()
+            assert answer.value == Score(value)
 
 
 def test_it_steps_back_up(bench: Callable[..., Bench]) -> None:
