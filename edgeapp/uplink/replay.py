@@ -14,6 +14,8 @@ SLACK_S = 0.002
 """A rest that lasted too long, as timers do, is made up for up to here."""
 RATE_OVER_S = 5.0
 
+_MOST_TRIAL = 128
+
 
 class ReplayPace:
     """Says when the next burst may be sent, and how large. For one connection; seconds passed in."""
@@ -28,6 +30,8 @@ class ReplayPace:
         self._spent_s = 0.0
         self._size = 0
         self._unanswered = 0
+        self._smooth = 0  # bursts in a row that did not stand in the way
+        self._trial_after = 1  # so many of them, and a larger one is tried
         self.burst = 1
         """Messages of the next burst."""
 
@@ -57,7 +61,18 @@ class ReplayPace:
         # Half of the window, always under way and hardly noticed, is half of what can be sent.
         rest_s = 0.0 if free and self._half and self._size >= self._most else took_s
         self._due_s = max(self._due_s + took_s + rest_s, now_s + rest_s - SLACK_S)
-        self.burst = min(self._most, self._size + 1) if free else max(1, self._size * 3 // 4)
+        self._adapt(free=free)
+
+    def _adapt(self, *, free: bool) -> None:
+        """Larger bursts while they do no harm; the more seldom tried, the more often they did."""
+        if not free:
+            self.burst = max(1, self._size * 3 // 4)
+            self._smooth, self._trial_after = 0, min(_MOST_TRIAL, 2 * self._trial_after)
+            return
+        self._smooth += 1
+        if self._smooth >= self._trial_after and self._size >= self.burst:
+            self.burst = min(self._most, self.burst + 1)
+            self._smooth, self._trial_after = 0, max(1, self._trial_after // 2)
 
 
 class Rate:
