@@ -23,7 +23,6 @@ class ReplayPace:
     def __init__(self, window: int) -> None:
         """Begin. `window`: messages that may be unacknowledged on this connection."""
         self._most = max(1, window // 2)
-        self._half = 2 * self._most <= window
         self._due_s = 0.0
         self._began_s = 0.0
         self._first_s = 0.0  # from then to the first answer, less what sending took
@@ -32,6 +31,7 @@ class ReplayPace:
         self._unanswered = 0
         self._smooth = 0  # bursts in a row that did not stand in the way
         self._trial_after = 1  # so many of them, and a larger one is tried
+        self._grew = False
         self.burst = 1
         """Messages of the next burst."""
 
@@ -58,8 +58,11 @@ class ReplayPace:
             return
         alone_s = self._first_s - self._spent_s
         free = took_s - alone_s <= STRETCH * alone_s
-        # Half of the window, always under way and hardly noticed, is half of what can be sent.
-        rest_s = 0.0 if free and self._half and self._size >= self._most else took_s
+        rest_s = took_s
+        if free and self._size >= self._most > 1:
+            # The way is long, not narrow: half of the window under way is half of what can be sent.
+            # What the burst took longer than one message, the other half would take, too.
+            rest_s = (took_s - alone_s) * self._size / (self._size - 1)
         self._due_s = max(self._due_s + took_s + rest_s, now_s + rest_s - SLACK_S)
         self._adapt(free=free)
 
@@ -68,11 +71,15 @@ class ReplayPace:
         if not free:
             self.burst = max(1, self._size * 3 // 4)
             self._smooth, self._trial_after = 0, min(_MOST_TRIAL, 2 * self._trial_after)
+            self._grew = False
             return
         self._smooth += 1
         if self._smooth >= self._trial_after and self._size >= self.burst:
             self.burst = min(self._most, self.burst + 1)
-            self._smooth, self._trial_after = 0, max(1, self._trial_after // 2)
+            self._smooth = 0
+            if self._grew:  # and did no harm
+                self._trial_after = max(1, self._trial_after // 2)
+            self._grew = True
 
 
 class Rate:
