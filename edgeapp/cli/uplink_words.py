@@ -14,31 +14,13 @@ def uplink_view(facts: Facts) -> UplinkView:
     state, color, problem = _connection(facts)
     counts = _counts(facts)
     if facts["outbox_store"] == "memory" and not facts["outbox_problem"]:
-        told = [counts[0], words_waiting(facts), *counts[1:]]
+        told = [counts[0], _waiting(facts), *counts[1:]]
         return UplinkView(state, color, " · ".join([*told, *problem]))
-    kept = words_kept(facts)
+    kept = _kept(facts)
     if problem:
-        return UplinkView(state, color, problem[0], f"{kept} · {' · '.join(counts)}")
-    return UplinkView(state, color, " · ".join(counts), kept)
-
-
-def words_waiting(facts: Facts) -> str:
-    """What is not yet acknowledged, and since when: "1,234 waiting, oldest 2:03"."""
-    waiting = facts["outbox_waiting_messages"] + facts["outbox_in_flight_messages"]
-    if not facts["outbox_waiting_messages"]:
-        return f"{waiting:,} waiting"
-    return f"{waiting:,} waiting, oldest {words.span(facts['outbox_oldest_s'])}"
-
-
-def words_kept(facts: Facts) -> str:
-    """How well messages are kept, in one line."""
-    said = [words_waiting(facts)]
-    if facts["outbox_problem"]:
-        said = [f"in memory alone: {words.printable(facts['outbox_problem'])}", *said]
-    if facts["replay_per_s"]:
-        said.append(f"replaying {words.rate(facts['replay_per_s'])}/s")
-    said.append(f"{words.size(facts['outbox_written_bytes'])} written")
-    return f"outbox {' · '.join(said)}"
+        kept, counts = [*kept, *counts], problem
+    kept.append(f"{words.size(facts['outbox_written_bytes'])} written")
+    return UplinkView(state, color, " · ".join(counts), f"outbox {' · '.join(kept)}")
 
 
 def uplink_lines(facts: Facts) -> list[str]:
@@ -56,6 +38,23 @@ def _connection(facts: Facts) -> tuple[str, str, list[str]]:
         return f"mqtt {broker} {state}", "cyan", []
     problem = words.printable(facts["problem"]).removeprefix(f"broker {broker}: ")
     return f"mqtt {broker} not connected", "yellow", [problem]
+
+
+def _kept(facts: Facts) -> list[str]:
+    said = [_waiting(facts)]
+    if facts["outbox_problem"]:
+        said.append(f"in memory alone: {words.printable(facts['outbox_problem'])}")
+    if facts["connected"] and facts["outbox_backlog_messages"]:
+        said.append(f"replaying {words.rate(facts['replay_per_s'])}/s")
+    return said
+
+
+def _waiting(facts: Facts) -> str:
+    """What is not yet acknowledged, and since when: "1,234 waiting, oldest 2:03"."""
+    waiting = facts["outbox_waiting_messages"] + facts["outbox_in_flight_messages"]
+    if not facts["outbox_waiting_messages"]:
+        return f"{waiting:,} waiting"
+    return f"{waiting:,} waiting, oldest {words.span(facts['outbox_oldest_s'])}"
 
 
 def _counts(facts: Facts) -> list[str]:

@@ -40,7 +40,7 @@ def uplink_facts(now: UplinkStatistics, *, broker: str, store: str, now_ns: int)
         "refused_messages": now.refused,
         "retries": now.retries,
         "replayed_messages": now.replayed,
-        "replay_per_s": round(now.replay_per_s, 1),
+        "replay_per_s": round(now.replay_per_s, 1) if now.connected else 0.0,
         "outbox_store": "memory" if outbox.problem else store,
         "outbox_problem": outbox.problem,
         "outbox_waiting_messages": outbox.waiting,

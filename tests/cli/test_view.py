@@ -1,11 +1,12 @@
 """What a frame of the live view looks like."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from edgeapp.cli.painter import width
-from edgeapp.cli.view import Scene, frame
+from edgeapp.cli.view import Scene, UplinkView, frame
 from edgeapp.core.payload import Score
 from edgeapp.runtime.status import PipelineStatus
 from edgeapp.service.recent import Recent
@@ -103,3 +104,14 @@ def test_a_label_cannot_steer_the_terminal() -> None:
 
 def test_without_an_uplink_nothing_is_said_of_a_broker() -> None:
     assert "mqtt" not in alone(PipelineStatus("p", "running", "", ()))
+
+
+def test_how_well_messages_are_kept_has_a_line_of_its_own() -> None:
+    """Above the pipelines; it is cut where the terminal ends, and takes no row where there is none."""
+    kept = "outbox 1,234 waiting, oldest 2:03 · 0 sent · 0 dropped · 412 kB written"
+    uplink = UplinkView("mqtt broker:1883 not connected", "yellow", "connection refused", kept)
+    scene = replace(scenes.demo(), uplink=uplink)
+    lines = frame(scene, 60, 24)
+    assert lines[1] == "● mqtt broker:1883 not connected  connection refused"
+    assert lines[2] == "  outbox 1,234 waiting, oldest 2:03 · 0 sent · 0 dropped · …"
+    assert len(frame(scene, 60, 8)) == 8
