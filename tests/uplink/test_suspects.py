@@ -9,13 +9,8 @@ import pytest
 
 from edgeapp.core.message import Message
 from edgeapp.uplink.connection import Publication
-from edgeapp.uplink.memory_outbox import MemoryOutbox
-from edgeapp.uplink.sender import MqttUplink
 from edgeapp.uplink.suspects import STRIKES
-from edgeapp.uplink.wall_clock import WallClock
-from edgeapp.uplink.wire import Sealer, Topics
-from tests.uplink.parts import ListLog
-from tests.uplink.virtual import LoopClock, SimulatedBroker, VirtualLoop, play
+from tests.uplink.virtual import SimulatedBroker, VirtualLoop, make_uplink, play
 
 PERIODS = {
     "at random, 0.1 to 3 s": lambda chance: chance.uniform(0.1, 3.0),
@@ -24,20 +19,6 @@ PERIODS = {
     "always after 4 s": lambda _: 4.0,
     "always after 40 s": lambda _: 40.0,
 }
-
-
-def make_uplink(loop: VirtualLoop, broker: SimulatedBroker, seed: int = 1) -> MqttUplink:
-    clock = LoopClock(loop)
-    wall = WallClock(clock, boot="b", wall_ns=clock.now_ns, synchronised=lambda: False)
-    return MqttUplink(
-        Topics("dev"),
-        Sealer("dev", 1, wall),
-        MemoryOutbox(),
-        broker,
-        log=ListLog(),
-        clock=clock,
-        chance=random.Random(seed),
-    )
 
 
 def is_poison(publication: Publication) -> bool:

@@ -12,8 +12,14 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from edgeapp.core.clock import NS
+from edgeapp.core.context import Log
 from edgeapp.errors import Unavailable
 from edgeapp.uplink.connection import OnAck, OnMessage, Publication, Refusal
+from edgeapp.uplink.memory_outbox import MemoryOutbox
+from edgeapp.uplink.sender import MqttUplink
+from edgeapp.uplink.wall_clock import WallClock
+from edgeapp.uplink.wire import Sealer, Topics
+from tests.uplink.parts import ListLog
 
 T = TypeVar("T")
 
@@ -155,12 +161,21 @@ class SimulatedBroker:
         for link in self.links[-1:]:
             link.cut()
 
-    async def cut_again_and_again(self, chance: random.Random, low_s: float, high_s: float) -> None:
-        """Cut connections at random until cancelled."""
-        while True:
-            await asyncio.sleep(chance.uniform(low_s, high_s))
-            self.cut()
-
     def payloads(self, topic: str) -> list[bytes]:
         """What came to a topic below the device's, in order."""
         return [p.payload for _, p in self.got if p.topic == f"edgeapp/dev/{topic}"]
+
+
+def make_uplink(loop: VirtualLoop, broker: SimulatedBroker, log: Log | None = None) -> MqttUplink:
+    """An uplink that lives on the loop's time."""
+    clock = LoopClock(loop)
+    wall = WallClock(clock, boot="b", wall_ns=clock.now_ns, synchronised=lambda: False)
+    return MqttUplink(
+        Topics("dev"),
+        Sealer("dev", 1, wall),
+        MemoryOutbox(clock=clock),
+        broker,
+        log=log or ListLog(),
+        clock=clock,
+        chance=random.Random(1),
+    )
