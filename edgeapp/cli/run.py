@@ -201,9 +201,7 @@ class _Beside:
 
         from edgeapp.cli import words
         from edgeapp.cli.hangup import reload_on_hangup
-        from edgeapp.service.commands import Commands
         from edgeapp.service.control import control_socket
-        from edgeapp.service.discovery.announce import announce
         from edgeapp.service.verbs import Verbs
 
         device, log = self._device, app.kit.log
@@ -220,6 +218,9 @@ class _Beside:
         if self._states is not None:
             works["states"] = self._states.run()
         if device.mqtt is not None:
+            from edgeapp.service.commands import Commands
+            from edgeapp.service.discovery.announce import announce
+
             allowed = device.mqtt.commands
             commands = Commands(app, verbs, self._link.uplink, below=self._below, allowed=allowed)
             works["commands"] = commands.run()
