@@ -220,8 +220,9 @@ class Proxy:
                 for pump in pumps:
                     pump.cancel()
                 await asyncio.gather(*pumps, return_exceptions=True)
-        except OSError:
-            pass  # the server is not there: hang up
+        except OSError:  # the server is not there
+            writers.clear()
+            back.close()
         except asyncio.CancelledError:
             pass  # cut; whoever waits for this task does so until it has ended
         finally:
