@@ -72,7 +72,7 @@ class Ndvi:
     def __init__(self, options: NdviOptions, _context: Context) -> None:
         self._options = options
         self._labels = (*options.classes, DARK, GLARE)
-        level = np.arange(256, dtype=np.float64)
+        level = np.arange(256, dtype=np.float32)  # as below: a tie is decided alike
         self._table = self._classified(level[:, None], level[None, :], 255).ravel()
 
     def process(self, packet: Packet[Bands], /) -> Mask:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pydantic import ValidationError
@@ -90,6 +90,7 @@ PLANES = arrays(np.uint8, (2, 3, 4))
 
 
 @settings(max_examples=40)
+@example(np.array([[[100]], [[150]]], np.uint8))  # an index of 0.2 exactly: the edge of a class
 @given(PLANES)
 def test_areas_sum_to_one_and_8_bits_are_as_16(planes: Any) -> None:
     eight = masked(Bands(planes, ("red", "nir")))
