@@ -245,7 +245,7 @@ class Commands:
             return "it is no topic to publish to"
         if wanted.startswith("$") or wanted.endswith("/set"):
             return "it may be a command to somebody"
-        if wanted.startswith(self._below) and not wanted.startswith(f"{self._below}reply"):
+        if wanted.startswith(self._below) and not f"{wanted}/".startswith(f"{self._below}reply/"):
             return "it is a topic of this device"
         if len(correlation or b"") > _MOST_CORRELATION:
             return f"its correlation data has more than {_MOST_CORRELATION:,} bytes"
