@@ -29,6 +29,7 @@ _MB = 1_000_000
 _NEVER_NS = 1 << 62
 _OFFSET_S = 60.0  # how often the wall clock is asked whether it is right by now
 _SLOTS = 512  # looked at in one go when room is made
+_LEAST_BYTES = 64  # of a message on the disk
 _SLACK = 256  # when a quota is used up, one part in so many more is freed
 _DEFICIT_BYTES = 4 * 1024 * 1024  # given back to a full disk at each commit, at most
 _COMMIT_BYTES = 256 * 1024  # written by a commit beside its messages, with much to spare
@@ -178,11 +179,11 @@ class Journal:
     def _write(self, now_ns: int) -> None:
         if not self._folder.is_open:
             self._open()
-        if self._purges:
-            self._purge()
+        purged = self._purge()
         while True:
             room = self._make_room(self._ledger.due(now_ns, everything=self._stopping))
-            batch = self._ledger.collect(room, now_ns, everything=self._stopping)
+            everything = self._stopping or bool(purged)
+            batch = self._ledger.collect(room, now_ns, everything=everything)
             boot = self._boot_news(batch)
             if not batch and boot is None:
                 break
@@ -194,6 +195,8 @@ class Journal:
             self._folder.current.tidy()
         if self._pressed or not self._ledger.is_any_on_disk:
             self._folder.current.shrink()
+        for purge in purged:
+            purge.done.set()
 
     def _open(self) -> None:
         opened = self._folder.open()
@@ -266,7 +269,8 @@ class Journal:
         """Let the oldest of a class go, of those that are on the disk alone; returns their size."""
         freed = after = 0
         while freed < size:
-            page = self._folder.oldest(priority, after, _SLOTS)
+            wanted = min(_SLOTS, (size - freed) // _LEAST_BYTES + 1)
+            page = self._folder.oldest(priority, after, wanted)
             if not page:
                 if after == 0 or not self._ledger.spill(priority, _SLOTS):
                     break
@@ -281,7 +285,8 @@ class Journal:
             self._ledger.evict(priority, slots, reason)
         return freed
 
-    def _purge(self) -> None:
+    def _purge(self) -> "list[_Purge]":
+        """Remove what is to go; it is gone for good with the next commit."""
         purges, self._purges = self._purges, []
         for purge in purges:
             for priority in purge.priorities:
@@ -291,7 +296,7 @@ class Journal:
                 purge.count += self.dead
                 self._folder.current.write(Change(clear_dead=True))
                 self.dead = self._folder.current.dead_count
-            purge.done.set()
+        return purges
 
     def _evict_all(self, priority: Priority) -> int:
         before = self._ledger.on_disk(priority)
