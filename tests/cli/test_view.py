@@ -113,5 +113,5 @@ def test_how_well_messages_are_kept_has_a_line_of_its_own() -> None:
     scene = replace(scenes.demo(), uplink=uplink)
     lines = frame(scene, 60, 24)
     assert lines[1] == "● mqtt broker:1883 not connected  connection refused"
-    assert lines[2] == "  outbox 1,234 waiting, oldest 2:03 · 0 sent · 0 dropped · …"
+    assert lines[2] == "  outbox 1,234 waiting, oldest 2:03 · 0 sent · 0 dropped ·…"
     assert len(frame(scene, 60, 8)) == 8
