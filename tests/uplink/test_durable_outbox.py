@@ -1,4 +1,6 @@
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -508,3 +510,8 @@ def test_a_store_counts_and_sizes_what_is_in_it(folder: Path, clock: FakeClock) 
     assert len(store.page("normal", 0, 100, 20_000)) < 10
     assert [slot.id for slot in store.oldest("normal", 7, 2)] == [8, 9]
     store.close()
+
+
+def test_sqlite_is_loaded_when_a_file_is_opened() -> None:
+    code = "import sys, edgeapp.uplink.durable_outbox; sys.exit('sqlite3' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

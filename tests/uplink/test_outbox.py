@@ -1,12 +1,14 @@
+import json
 from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgeapp.core.clock import FakeClock
 from edgeapp.core.message import Message, Priority
 from edgeapp.uplink.memory_outbox import MemoryOutbox
-from edgeapp.uplink.outbox import PRIORITIES, Key, OutboxStatistics
+from edgeapp.uplink.outbox import FRESH_S, PRIORITIES, Key, OutboxStatistics
 
 
 def message(n: int, priority: Priority = "normal", size: int = 10) -> Message:
@@ -148,3 +150,52 @@ def test_every_message_is_in_one_place(
 def check_sum(s: OutboxStatistics) -> None:
     assert s.offered == s.settled + sum(s.dropped.values()) + s.waiting + s.in_flight
     assert (s.waiting_bytes == 0) == (s.waiting == 0)
+
+
+def test_what_is_dropped_is_told_by_one_message_before_all_others() -> None:
+    outbox = MemoryOutbox(max_messages=3, device="dev")
+    for n in range(5):
+        outbox.put(message(n, "bulk"))
+    gap, *rest = outbox.take(10)
+    assert json.loads(gap.message.body) == {
+        "schema": "edgeapp/gap/1",
+        "reason": "full",
+        "priority": "bulk",
+        "count": 2,
+        "first": "dev/1/1",
+        "last": "dev/1/2",
+    }
+    assert (gap.message.topic, gap.message.priority) == ("gap", "critical")
+    assert [entry.message.topic for entry in rest] == ["t/2", "t/3", "t/4"]
+    # While it is under way another one grows, which is told when this one has settled.
+    for n in range(5, 10):
+        outbox.put(message(n, "bulk"))
+    assert all(entry.message.topic != "gap" for entry in outbox.take(10))
+    outbox.settle(gap.key)
+    (again,) = outbox.take(10)
+    assert json.loads(again.message.body)["count"] == 2
+
+
+def test_what_outlives_its_time_is_dropped() -> None:
+    clock = FakeClock()
+    outbox = MemoryOutbox(clock=clock)
+    outbox.put(Message("short", b"{}", 0, ttl_s=5.0))
+    outbox.put(Message("long", b"{}", 0, ttl_s=50.0))
+    clock.advance(5.0)
+    assert topics(outbox) == ["long"]
+    assert outbox.statistics().dropped == {"expired": 1}
+
+
+def test_a_connection_divides_what_waits_into_fresh_and_backlog() -> None:
+    """The newest state of each topic is live however old it is."""
+    clock = FakeClock()
+    outbox = MemoryOutbox(clock=clock)
+    for topic in ("state", "state", "event"):
+        outbox.put(Message(topic, b"{}", clock.now_ns(), retain=topic == "state"))
+    clock.advance(FRESH_S + 0.1)
+    outbox.put(Message("fresh", b"{}", clock.now_ns()))
+    outbox.divide()
+    assert outbox.statistics().backlog == 2
+    live, backlog = outbox.take(10), outbox.take_backlog(10)
+    assert [(e.key.number, e.replay) for e in live] == [(2, False), (4, False)]
+    assert [(e.key.number, e.replay) for e in backlog] == [(1, True), (3, True)]
