@@ -1,0 +1,75 @@
+"""A look into the files of an outbox."""
+
+from pathlib import Path
+
+import pytest
+
+from edgeapp.core.message import Message
+from edgeapp.uplink.outbox import Key
+from edgeapp.uplink.sqlite_store import SqliteStore
+from edgeapp.uplink.store import FILE_BITS, Change, Stored, disk_size
+from edgeapp.uplink.store_reader import StoreReader
+
+
+def write(folder: Path, number: int, run: int, count: int, *gone: int) -> None:
+    """A file with so many messages of a run; `gone`: what is deleted of the first file."""
+    store = SqliteStore(folder / f"outbox-{number}.db", run)
+    added = []
+    for n in range(1, count + 1):
+        message = Message("p/s", b'{"n": %d}' % n, n)
+        row = (number << FILE_BITS) + n
+        added.append(Stored(row, Key(run, n), message, "normal", disk_size(message)))
+    rows = [("normal", (1 << FILE_BITS) + n) for n in gone]
+    store.write(Change(added=added, gone=rows))  # type: ignore[arg-type]  # a class is a str here
+    store.close()
+
+
+def keys(found: list[Stored]) -> list[tuple[int, int]]:
+    return [tuple(stored.key) for stored in found]  # type: ignore[misc]  # a Key is a pair
+
+
+def test_files_are_read_in_order_and_what_is_gone_is_left_out(tmp_path: Path) -> None:
+    """After a disk failed, older files are only read; what is deleted of them is noted in the newest."""
+    write(tmp_path, 1, 1, 4)
+    write(tmp_path, 2, 2, 2, 1, 3)
+    with StoreReader(tmp_path) as reader:
+        assert keys(reader.messages("normal", 9)) == [(1, 2), (1, 4), (2, 1), (2, 2)]
+        assert keys(reader.messages("normal", 3)) == [(1, 2), (1, 4), (2, 1)]
+        assert keys(reader.messages("normal", 3, newest=True)) == [(1, 4), (2, 1), (2, 2)]
+        whole = reader.waiting("normal")
+        assert whole.count == 4
+        assert whole.bytes == 4 * disk_size(Message("p/s", b'{"n": 1}', 1))
+        assert reader.waiting("bulk").count == reader.dead_count() == 0
+
+
+def test_files_that_cannot_be_used_are_named_and_the_others_read(tmp_path: Path) -> None:
+    write(tmp_path, 1, 1, 2)
+    (tmp_path / "outbox-2.db").write_bytes(b"x" * 4096)
+    (tmp_path / "outbox-3.db").mkdir()
+    (tmp_path / "outbox-0.damaged").write_bytes(b"y" * 10)
+    (tmp_path / "notes.txt").write_text("not ours")
+    with StoreReader(tmp_path) as reader:
+        assert [(file.name, file.problem) for file in reader.files] == [
+            ("outbox-1.db", ""),
+            ("outbox-2.db", "file is not a database"),
+            ("outbox-3.db", "Is a directory"),
+            ("outbox-0.damaged", "set aside, as it is damaged"),
+        ]
+        assert len(reader.messages("normal", 9)) == 2
+
+
+def test_a_folder_that_is_read_only_can_be_read(tmp_path: Path) -> None:
+    """As root, who is not held up by modes, this shows the ordinary way."""
+    write(tmp_path, 1, 1, 2)
+    (tmp_path / "outbox-1.db").chmod(0o400)
+    tmp_path.chmod(0o500)
+    try:
+        with StoreReader(tmp_path) as reader:
+            assert len(reader.messages("normal", 9)) == 2
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_where_there_is_no_folder_that_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        StoreReader(tmp_path / "none")
