@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -178,11 +179,15 @@ def test_a_device_that_the_network_loses_comes_back_by_itself(
         wait_until(lambda: listener.payloads(STATUS)[-1] == "online", "it is back")
         before = len(listener.payloads(RESULTS))
         wait_until(lambda: len(listener.payloads(RESULTS)) > before + 2, "results come again")
+        wait_until(lambda: len(steps(listener)) == 1, "what waited is replayed: nothing is missing")
         assert app.end(signal.SIGTERM) == 0
         listener.wait_for(STATUS, "stopped")
-    ids = [json.loads(payload)["id"] for payload in listener.payloads(RESULTS)]
-    numbers = sorted({int(one.split("/")[2]) for one in ids})
-    assert numbers == list(range(numbers[0], numbers[-1] + 1))  # nothing is missing
+
+
+def steps(listener: Listener) -> set[int]:
+    """How far apart the windows are whose results came: one number, if none is missing."""
+    numbers = sorted({json.loads(payload)["seq"] for payload in listener.payloads(RESULTS)})
+    return {later - earlier for earlier, later in pairwise(numbers)}
 
 
 def test_a_wrong_password_stops_nothing_and_is_nowhere_to_be_read(
