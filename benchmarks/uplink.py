@@ -1,6 +1,6 @@
 """The uplink against bare aiomqtt, and live messages beside a replay; a real mosquitto.
 
-    python -m benchmarks.uplink
+python -m benchmarks.uplink
 """
 
 import asyncio
@@ -125,11 +125,11 @@ async def _ours(port: int) -> Reading:
     uplink = _uplink(port, MemoryOutbox())
     stop = asyncio.Event()
     running = asyncio.create_task(uplink.run(stop))
-    while not uplink.statistics().connected:
+    while not uplink.statistics().connected:  # noqa: ASYNC110  there is no event of it
         await asyncio.sleep(0.01)
     began_s = time.perf_counter()
     await asyncio.to_thread(_offer, uplink, MESSAGES)
-    while uplink.statistics().outbox.settled < MESSAGES:
+    while uplink.statistics().outbox.settled < MESSAGES:  # noqa: ASYNC110  there is no event of it
         await asyncio.sleep(0.005)
     took_s = time.perf_counter() - began_s
     stop.set()
@@ -166,7 +166,7 @@ async def _replay(port: int, backlog: int) -> Reading:
     await asyncio.sleep(FRESH_S + 0.5)
     stop, over = asyncio.Event(), threading.Event()
     running = asyncio.create_task(uplink.run(stop))
-    while not uplink.statistics().connected:
+    while not uplink.statistics().connected:  # noqa: ASYNC110  there is no event of it
         await asyncio.sleep(0.01)
     traffic = uplink._traffic  # noqa: SLF001  there is no other way to pause a replay
     assert traffic is not None

@@ -7,6 +7,7 @@ waited, at the pace of `replay`. One window bounds all of them. For the event lo
 
 import asyncio
 import itertools
+import math
 from collections import deque
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -267,7 +268,7 @@ class Traffic:
     def _plan_replay(self, now_s: float) -> None:
         """Come back for the next burst, or to see whether there is something to replay."""
         wait_s = self._pace.wait_s(now_s)
-        if self.replays and wait_s < LOOK_S:
+        if self.replays and wait_s < math.inf:
             self._plan(max(now_s + wait_s, self._look_s))
 
     def _ready(self, entries: Iterable[Entry]) -> list[Parcel]:
