@@ -388,7 +388,9 @@ def pictures(rig: Rig) -> list[Message]:
 
 
 def test_a_snapshot_is_the_newest_picture_as_a_message_of_its_own(tmp_path: Path) -> None:
-    async def script(wire: Wire, _app: App) -> None:
+    async def script(wire: Wire, app: App) -> None:
+        while app.pipelines[0].slots["camera"].last is None:
+            await asyncio.sleep(0.001)
         for stage in ("camera", "tap"):
             reply = await wire.answer(f"belt/{stage}/snapshot/set")
             assert reply["ok"], reply
