@@ -23,7 +23,7 @@ from edgeapp.uplink.journal import DiskLimits
 from edgeapp.uplink.outbox import PRIORITIES, Entry, Key
 from tests.uplink.outboxes import FAST, ROOMY, check_sum, drain, kill, message, number_of, outbox
 
-TIGHT = DiskLimits(40_000, 40_000, 40_000, 0)
+TIGHT = DiskLimits(12_000, 12_000, 12_000, 0)
 
 
 class Life(RuleBasedStateMachine):
@@ -43,6 +43,7 @@ class Life(RuleBasedStateMachine):
         self.unsure: dict[int, Priority] = {}
         self.gone: set[int] = set()  # acknowledged, or refused
         self.just_gone: set[int] = set()  # and a kill may bring them back
+        self.settled: set[int] = set()  # for good
         self.perhaps: set[int] = set()  # it is not known what became of them: there was a kill
         self.keys: dict[int, Key] = {}
         self.dropped: Counter[Priority] = Counter()  # as told by gaps
@@ -89,6 +90,7 @@ class Life(RuleBasedStateMachine):
                 self.dropped[gap["priority"]] += gap["count"]
             return
         number = number_of(entry)
+        assert number not in self.settled, "it was settled, and comes again"
         assert self.keys.setdefault(number, entry.key) == entry.key, "an id was given anew"
         lane = entry.message.topic, entry.replay
         assert self.last.get(lane, Key(0, 0)) < entry.key, "out of order"
@@ -133,6 +135,7 @@ class Life(RuleBasedStateMachine):
         self.pass_time(6.0)
         self.safe |= self.unsure
         self.unsure.clear()
+        self.settled |= self.just_gone
         self.just_gone.clear()
 
     @rule()
@@ -148,6 +151,7 @@ class Life(RuleBasedStateMachine):
         self.safe |= self.unsure
         self.unsure.clear()
         check_sum(self.box.statistics())
+        self.settled |= self.just_gone
         self.restart(self.folder)
 
     def restart(self, folder: Path) -> None:
