@@ -1,8 +1,9 @@
 """`edgeapp outbox`: what waits on this device's disk for the broker."""
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -96,9 +97,12 @@ def peek(
             raise exits.Quit(exits.BAD_DATA, f"the outbox cannot be read: {error}") from None
     for row in rows:
         _print_json(row) if json else print(_shown(row))
-    if not rows and not json:
+    closed = [file for file in reader.files if file.problem]
+    if not rows and not json and not closed:
         print("the broker refused none" if dead else "nothing waits on the disk")
-    return exits.OK
+    for file in closed:
+        print(f"{file.name}: {file.problem}", file=sys.stderr)
+    return exits.FAILED if closed else exits.OK
 
 
 @app.command(help_epilogue=f"Example:\n  {program()} outbox purge --class bulk --yes")
@@ -174,20 +178,28 @@ def _reader(config: "DeviceConfig") -> "StoreReader":
             problem = f"{where}: nothing was ever sent from there; is it the right --device?"
         raise exits.Quit(exits.NO_INPUT, problem) from None
     except PermissionError:
-        problem = f"'{folder}' belongs to another user: ask as that user"
-        raise exits.Quit(exits.NO_INPUT, problem) from None
+        raise _not_yours(folder) from None
     except OSError as error:
         raise exits.Quit(exits.NO_INPUT, f"'{folder}' cannot be read: {error.strerror}") from None
 
 
-def _running(device: Path | None) -> dict[str, Any] | None:
-    """What the process says that runs; None: none does."""
+def _not_yours(folder: Path) -> exits.Quit:
+    return exits.Quit(exits.NO_INPUT, f"'{folder}' belongs to another user: ask as that user")
+
+
+def _running(config: "DeviceConfig", device: Path | None) -> dict[str, Any]:
+    """What the process says that runs: `running` (None: it may not be asked) and its `uplink`."""
     from edgeapp.cli.asking import answer
     from edgeapp.errors import Unavailable
+    from edgeapp.service.control import SOCKET
 
-    with suppress(Unavailable):
-        return answer(device, "status", window_s=0.0).facts
-    return None
+    try:
+        uplink = answer(device, "status", window_s=0.0).facts.get("uplink")
+    except Unavailable:
+        socket = (config.run_dir or config.data_dir) / SOCKET
+        hidden = socket.exists() and not os.access(socket, os.W_OK)
+        return {"running": None if hidden else False, "uplink": None}
+    return {"running": True, "uplink": uplink}
 
 
 def _facts(config: "DeviceConfig", device: Path | None, reader: "StoreReader") -> dict[str, Any]:
@@ -195,12 +207,10 @@ def _facts(config: "DeviceConfig", device: Path | None, reader: "StoreReader") -
 
     quotas = config.outbox
     bytes_of = quotas.critical_bytes, quotas.normal_bytes, quotas.bulk_bytes
-    running = _running(device)
     return {
         "device": config.device,
         "folder": str(_folder(config)),
-        "running": running is not None,
-        "uplink": running.get("uplink") if running else None,
+        **_running(config, device),
         **look(reader, dict(zip(PRIORITIES, bytes_of, strict=True))),
     }
 
@@ -216,12 +226,17 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
     if facts["uplink"]:
         yield from uplink_lines(facts["uplink"])
     else:
-        yield "running, but nothing is sent to a broker" if facts["running"] else "not running"
+        yield {
+            True: "running, but nothing is sent to a broker",
+            False: "not running",
+            None: "running or not: who may know is the user whose process it is",
+        }[facts["running"]]
     if facts["problem"]:
         yield f"cannot be read: {printable(facts['problem'])}"
     else:
         yield ""
-        yield f"  {'on the disk':<12}{'messages':>10}{'size':>9}{'of':>9}  oldest"
+        whole = not any(file["problem"] for file in facts["files"])
+        yield f"  {'on the disk' if whole else 'readable':<12}{'messages':>10}{'size':>9}{'of':>9}  oldest"
     for name, one in facts["classes"].items():
         oldest = span(one["oldest_s"]) if one["oldest_s"] is not None else "unknown"
         yield (
@@ -299,16 +314,18 @@ def _purge_here(config: "DeviceConfig", chosen: "Sequence[Priority]", *, dead: b
     from edgeapp.uplink.durable_outbox import DurableOutbox
     from edgeapp.uplink.wall_clock import WallClock
 
+    folder = _folder(config)
+    if not os.access(folder, os.W_OK):
+        raise _not_yours(folder)
     clock = MonotonicClock()
     wall = WallClock(clock)
-    log = set_up("warning", "text")
-    outbox = DurableOutbox(_folder(config), run=0, clock=clock, wall=wall, log=log)
-    outbox.step()
-    problem = outbox.statistics().problem
-    if not problem:
-        count = outbox.purge(chosen, dead=dead)
-        outbox.close()
-        problem = outbox.statistics().problem
-    if problem:
-        raise exits.Quit(exits.UNAVAILABLE, f"nothing was removed: {problem}")
-    return count
+    log = set_up("error", "text")  # what goes wrong is said below
+    with closing(DurableOutbox(folder, run=0, clock=clock, wall=wall, log=log)) as outbox:
+        outbox.step()
+        if problem := outbox.statistics().problem:
+            raise exits.Quit(exits.UNAVAILABLE, f"nothing was removed: {problem}")
+        try:
+            return outbox.purge(chosen, dead=dead)
+        except TimeoutError as error:
+            problem = outbox.statistics().problem or str(error)
+            raise exits.Quit(exits.UNAVAILABLE, f"perhaps not removed: {problem}") from None
