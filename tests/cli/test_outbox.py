@@ -6,7 +6,7 @@ import pty
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -264,14 +264,41 @@ def test_a_damaged_store_is_said_in_a_sentence(
     assert "Traceback" not in out + err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("kept")
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_store_of_another_user_is_said(device: str, tmp_path: Path, capsys: Capture) -> None:
+def test_a_store_of_another_user_is_said_and_not_called_empty(
+    device: str, tmp_path: Path, system_program: Callable[[str, str], str]
+) -> None:
     folder = tmp_path / "data" / "outbox"
+    file = folder / "outbox-1.db"
+    command = [sys.executable, "-m", "edgeapp", "outbox"]
+    if os.geteuid() == 0:  # root without its powers, and files of somebody else
+        setpriv = system_program("setpriv", "util-linux")
+        command = [setpriv, "--inh-caps=-all", "--bounding-set=-all", *command]
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, 65_534, 65_534)
+
+    def ask(*arguments: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [*command, *arguments, "--device", device],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    folder.chmod(0o555)
+    code, _, err = ask("purge", "--yes")
+    assert (code, err) == (66, f"edgeapp: '{folder}' belongs to another user: ask as that user\n")
+    file.chmod(0)
+    code, out, _ = ask("status")
+    assert code == 1
+    assert "outbox-1.db, " in out
+    assert ": Permission denied" in out
+    assert ask("peek") == (1, "", "outbox-1.db: Permission denied\n")
     folder.chmod(0)
-    try:
-        code, _, err = run(capsys, "status", "--device", device)
-    finally:
-        folder.chmod(0o700)
-    assert code == 66
-    assert "belongs to another user: ask as that user" in err
+    code, _, err = ask("status")
+    folder.chmod(0o700)
+    assert (code, err) == (66, f"edgeapp: '{folder}' belongs to another user: ask as that user\n")
