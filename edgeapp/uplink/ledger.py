@@ -151,6 +151,8 @@ class Ledger(MemoryOutbox):
     def _unload(self) -> None:
         for lane in self._lanes.values():
             lane.page_wanted = False
+            if self._problem:
+                continue  # what is on the disk as well can perhaps not be read again
             for item in lane.unload():
                 self._held.discard(item.row)
 

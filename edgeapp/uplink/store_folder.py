@@ -218,7 +218,8 @@ class StoreFolder:
         older.store.abandon()
         self._failed.add(older.number)
         if error.trouble == "damaged":
-            self._set_aside(self.path / f"outbox-{older.number}.db", error)
+            with contextlib.suppress(OSError):  # nor renamed: the disk itself has failed
+                self._set_aside(self.path / f"outbox-{older.number}.db", error)
         return older.left
 
     def close(self) -> None:

@@ -148,6 +148,27 @@ def test_what_is_in_memory_outlives_the_trouble(
         assert ns[0] <= safe + 1
 
 
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_what_is_in_memory_is_sent_though_the_disk_is_in_trouble(
+    make_disk: MakeDisk, make_outbox: MakeOutbox, clock: FakeClock, trouble: str
+) -> None:
+    """Also what is on that disk as well: nobody knows whether it can be read again."""
+    disk = make_disk(size_mb=SMALL_MB)
+    outbox, messages = make_outbox(disk), Numbered()
+    messages.offer(outbox, 300)
+    go_on(outbox, clock)
+    assert outbox.statistics().committed == 300
+    TROUBLES[trouble](disk)
+    while not outbox.statistics().problem:
+        messages.offer(outbox, 10)
+        go_on(outbox, clock, 1)
+    clock.advance(10)
+    outbox.divide()  # the broker is back
+    found = drain(outbox, clock)
+    assert check_all_is_there(found, messages.offered) == 0
+    assert not outbox.statistics().dropped
+
+
 def test_a_file_that_was_only_begun(
     make_disk: MakeDisk, make_outbox: MakeOutbox, clock: FakeClock
 ) -> None:
