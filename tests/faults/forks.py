@@ -16,22 +16,26 @@ from typing import Any, Self
 
 REPO = Path(__file__).resolve().parents[2]
 _PR_SET_PDEATHSIG = 1
+_LONGEST = 65_536
 
 
 def serve(work: Callable[..., None]) -> None:
     """Fork for each line of standard input, and do the work that it orders, in JSON.
 
-    Ends with its input, and its forks with it. For scripts that `Forks` runs.
+    Ends with its input, and its fork with it. For scripts that `Forks` runs.
     """
-    for line in sys.stdin:
-        order = json.loads(line)
-        sys.stdout.flush()
+    while line := os.read(0, _LONGEST):
         child = os.fork()
         if not child:
-            _work(work, order)
-        print(child, flush=True)
+            _work(work, json.loads(line))
+        os.write(1, b"%d\n" % child)
+        ended = os.pidfd_open(child)
+        if ended not in select.select([ended, 0], [], [])[0]:
+            os.kill(child, signal.SIGKILL)  # no order comes while it is at work: it is the end
+        os.close(ended)
         _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        with suppress(BrokenPipeError):
+            os.write(1, b"%d\n" % os.waitstatus_to_exitcode(status))
 
 
 def _work(work: Callable[..., None], order: dict[str, Any]) -> None:
@@ -74,7 +78,6 @@ class Forks:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._process.kill()  # its fork goes with it
         self._process.communicate()
 
     def start(self, **order: Any) -> None:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import pytest
 
@@ -62,6 +62,13 @@ class Command:
         with out.open("ab") as said:
             self._process = subprocess.Popen([COMMAND, *arguments], stdout=said, stderr=said)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
     def freeze(self) -> None:
         self._process.send_signal(signal.SIGSTOP)
 
@@ -102,18 +109,20 @@ class Device:
             self.toggle_broker()
         counted = self.counted()
         victim = start(self.arguments, self.out)
-        if chance.random() < 0.8:
-            wait_until(lambda: self.counted() > counted, "the start is counted")
-        life_s = chance.uniform(0, LONGEST_S)
-        if chance.random() < 0.3:  # in the midst of it
-            before_s = chance.uniform(0, life_s)
-            time.sleep(before_s)
-            self.toggle_broker()
-            life_s -= before_s
-        time.sleep(life_s)
-        victim.freeze()
-        self.stored |= self.store()
-        victim.kill()
+        try:
+            if chance.random() < 0.8:
+                wait_until(lambda: self.counted() > counted, f"a start is counted; see {self.out}")
+            life_s = chance.uniform(0, LONGEST_S)
+            if chance.random() < 0.3:  # in the midst of it
+                before_s = chance.uniform(0, life_s)
+                time.sleep(before_s)
+                self.toggle_broker()
+                life_s -= before_s
+            time.sleep(life_s)
+            victim.freeze()
+            self.stored |= self.store()
+        finally:
+            victim.kill()
         self.runs.append(self.counted())
 
     def toggle_broker(self) -> None:
@@ -187,16 +196,16 @@ def check(device: Device, listener: Listener) -> str:
     """One more life sends what is left, and ends cleanly; then nothing may be missing."""
     if not device.broker.running:
         device.broker.start()
-    last = Command(device.arguments, device.out)
     arrivals = Arrivals()
     rest, waited = device.stored, 0
-    while waited < PATIENCE_S and (rest or arrivals.last_run() <= device.runs[-1]):
-        time.sleep(1)
-        arrivals.read(listener)
-        before, rest = len(rest), rest - arrivals.contents.keys()
-        waited = 0 if len(rest) < before else waited + 1
-    assert not rest, f"{len(rest)} of {len(device.stored)} never came, such as {min(rest)}"
-    assert last.stop() == 0
+    with Command(device.arguments, device.out) as last:
+        while waited < PATIENCE_S and (rest or arrivals.last_run() <= device.runs[-1]):
+            time.sleep(1)
+            arrivals.read(listener)
+            before, rest = len(rest), rest - arrivals.contents.keys()
+            waited = 0 if len(rest) < before else waited + 1
+        assert not rest, f"{len(rest)} of {len(device.stored)} never came, such as {min(rest)}"
+        assert last.stop() == 0
     arrivals.read(listener)
     assert device.runs == sorted(device.runs)
     for (run, output), seqs in arrivals.seqs.items():
