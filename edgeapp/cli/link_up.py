@@ -81,15 +81,16 @@ def link_up(
 ) -> Iterator[LinkUp]:
     """Prepare the uplink; what it needs beside itself runs until the block ends.
 
-    For a broker that is named, messages wait on the disk, and outlive this process and the power;
-    for an embedded one, whose own memory ends with us, in memory.
+    A broker that is named is connected to, whatever the pipelines send: it is told that the device
+    is there, and gets what waits of earlier runs. For it messages wait on the disk, and outlive
+    this process and the power; for an embedded one, whose own memory ends with us, in memory.
 
     Raises:
         Unavailable: a broker is needed, none is named, and the embedded one does not start.
     """
     wall = WallClock(clock)
     sealer = Sealer(device.device, next_run(device.data_dir, log), wall)
-    if not (needs_broker(plans) or _is_spoken_to(device)):
+    if device.mqtt is None and not needs_broker(plans):
         yield LinkUp(NullUplink(sealer, MemoryOutbox(), clock), clock, None)
     elif device.mqtt is not None:
         with closing(_on_disk(device, sealer.run, wall, log=log, clock=clock)) as outbox:
@@ -109,12 +110,6 @@ def link_up(
                 clock=clock,
                 hints=subscribe_hints(broker.host, broker.port_v4),
             )
-
-
-def _is_spoken_to(device: DeviceConfig) -> bool:
-    """Whether somebody at the broker has to do with it, whatever its pipelines send."""
-    mqtt = device.mqtt
-    return mqtt is not None and bool(mqtt.commands or mqtt.home_assistant)
 
 
 def needs_broker(plans: Sequence[Plan]) -> bool:

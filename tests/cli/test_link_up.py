@@ -32,16 +32,35 @@ def pump(folder: Path, option: str) -> Path:
 )
 def test_a_topic_that_is_followed_takes_a_broker(option: str, needed: bool, tmp_path: Path) -> None:
     device = tmp_path / "device.yaml"
+    device.write_text("{device: pump-7, data_dir: data}")
+    assert needs_broker(load([pump(tmp_path, option)], device=read_device(device))) is needed
+
+
+def test_nobody_is_connected_to_unless_a_broker_is_named_or_needed(tmp_path: Path) -> None:
+    device = tmp_path / "device.yaml"
+    device.write_text("{device: pump-7, data_dir: data}")
+    config = read_device(device)
+    plans = load([pump(tmp_path, "speed_rpm: 1480")], device=config)
+    with link_up(config, plans, log=LogBook(), clock=MonotonicClock()) as link:
+        assert link.endpoint is None
+        assert link.disk is None
+        assert link.uplink.watch("plant/rpm").latest() is None
+    assert not (tmp_path / "data" / "outbox").exists()
+    assert link.sentence() == ""
+
+
+def test_a_broker_that_is_named_is_connected_to_though_nothing_is_sent(tmp_path: Path) -> None:
+    """It is told that the device is there, and gets what earlier runs left."""
+    device = tmp_path / "device.yaml"
     device.write_text("{device: pump-7, data_dir: data, mqtt: {host: 127.0.0.1, port: 1}}")
     config = read_device(device)
-    plans = load([pump(tmp_path, option)], device=config)
-    assert needs_broker(plans) is needed
+    plans = load([pump(tmp_path, "speed_rpm: 1480")], device=config)
     with link_up(config, plans, log=LogBook(), clock=MonotonicClock()) as link:
-        assert (link.endpoint is not None) is (link.disk is not None) is needed
-        assert (tmp_path / "data" / "outbox").exists() <= needed
-        watched = link.uplink.watch("plant/rpm")
-        assert watched.latest() is None
-    assert link.sentence() == ("0 messages sent to 127.0.0.1:1, none dropped." if needed else "")
+        assert link.endpoint is not None
+        assert link.disk is not None
+        assert link.uplink.watch("plant/rpm").latest() is None
+    assert (tmp_path / "data" / "outbox").is_dir()
+    assert link.sentence() == "0 messages sent to 127.0.0.1:1, none dropped."
 
 
 def test_a_topic_with_wildcards_is_refused_at_its_place(
