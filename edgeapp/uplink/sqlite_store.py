@@ -160,9 +160,9 @@ class SqliteStore:
                     g.count,
                     *g.first,
                     *g.last,
-                    g.taken_ns,
                     g.run,
                     g.number,
+                    g.taken_ns,
                 )
                 for g in change.gaps
             ],

@@ -512,6 +512,27 @@ def test_a_store_counts_and_sizes_what_is_in_it(folder: Path, clock: FakeClock) 
     store.close()
 
 
+def test_a_gap_that_was_being_told_is_told_again_by_the_same_message(
+    folder: Path, clock: FakeClock
+) -> None:
+    limits = DiskLimits(10**9, 12_000, 10**9, 0)
+    box = outbox(folder, clock, limits=limits)
+    for n in range(20):
+        box.put(message(n, clock, size=3000))
+    clock.advance(1)
+    box.step()
+    box.take(0)
+    box.step()
+    (gap, *_) = box.take(1)
+    assert gap.message.topic == "gap"
+    box.close()
+    again = outbox(folder, clock, run=2, limits=limits)
+    again.step()
+    (same, *_) = again.take(1)
+    assert (same.key, same.message) == (gap.key, gap.message)
+    again.close()
+
+
 def test_sqlite_is_loaded_when_a_file_is_opened() -> None:
     code = "import sys, edgeapp.uplink.durable_outbox; sys.exit('sqlite3' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
