@@ -1,8 +1,8 @@
 """Every acceptance measurement, with its bound, as the table `docs/acceptance.md`.
 
 Timings are ratios of alternating runs; what a test shows is shown by running that test here and
-now, and the figures that it prints stand beside it. Takes more than an hour; `cost`, `shown` or
-`senses` as an argument renews that section alone. Exit code 1: a bound was missed.
+now, and the figures that it prints stand beside it. Takes more than an hour; `cost`, `shown`,
+`senses` or `mqtt` as an argument renews that section alone. Exit code 1: a bound was missed.
 """
 
 import os
@@ -21,10 +21,12 @@ from benchmarks import (
     instructions,
     light_pipelines,
     motion,
+    outbox_bytes,
     rules,
     startup,
     threads,
     tracking,
+    uplink,
     vibration_features,
     whut_matrix,
     windows,
@@ -48,12 +50,14 @@ SHOWN = {
         "tests/pipelines/test_smart_camera.py"
     ),
     "20 expected frames; mutated decoders fail": "tests/models/decoders",
-    "schemas; 24 mutated messages are rejected": "tests/outputs",
-    "mosquitto killed, restarted; last will; embedded broker": "tests/uplink",
+    "schemas; mutated messages are rejected": "tests/outputs",
     "network camera: silence, loss, return, passwords": "tests/sources",
     "vibration: spectra, velocity, bearing lines, WHUT": "tests/transforms",
     "models: held-out accuracy; no socket, no file outside": "tests/models",
-    "bad input, bad plugins, bad devices; SIGTERM at 50 instants": "tests/faults",
+    "bad input, bad plugins, bad devices; SIGTERM at 50 instants": (
+        "tests/faults/test_bad_input.py tests/faults/test_bad_plugin.py "
+        "tests/faults/test_bad_device.py tests/faults/test_shutdown.py"
+    ),
     "20,000 fuzzed configs": "tests/plan",
     "laws of counts, keys and losses for random pipelines": "tests/runtime",
     "fresh Debian 12: README's commands, then without network": "tests/fresh",
@@ -94,6 +98,44 @@ SENSES = {
     ),
 }
 
+MQTT_COST: Sequence[Callable[[], list[Row]]] = (uplink.rows, outbox_bytes.rows)
+
+MQTT = {
+    "200 power cuts on ext4, broker absent; the same without syncing must lose": (
+        "tests/faults/test_power_cuts.py"
+    ),
+    "200 x kill -9 of the whole application, broker up and down": "tests/faults/test_kill.py",
+    "disk full, read-only, failing, frozen, freed again": "tests/faults/test_disk_faults.py",
+    "mosquitto killed, restarted, paused, slowed, cut, corrupted": "tests/uplink/test_chaos.py",
+    "seven days offline, 1,001,000 messages, then replayed": "tests/uplink/test_seven_days.py",
+    "the clock stepped by up to 10 years; boots without a clock": (
+        "tests/uplink/test_clock_steps.py tests/uplink/test_clock_boots.py "
+        "tests/uplink/test_wall_clock.py tests/test_wall_time.py"
+    ),
+    "laws of the outbox; damaged store files": (
+        "tests/uplink/test_durable_laws.py tests/uplink/test_durable_outbox.py "
+        "tests/uplink/test_store_files.py tests/uplink/test_outbox.py"
+    ),
+    "last will, stopped, online, seen by mosquitto_sub and paho": (
+        "tests/uplink/test_independent_client.py"
+    ),
+    "wrong CA, expired, wrong name, wrong password; brokers that misbehave": (
+        "tests/uplink/test_tls.py tests/uplink/test_client.py tests/uplink/test_connection.py"
+    ),
+    "poison, lanes, held states, replay pace on virtual time": (
+        "tests/uplink/test_suspects.py tests/uplink/test_traffic.py tests/uplink/test_held.py "
+        "tests/uplink/test_replay.py tests/uplink/test_sender.py"
+    ),
+    "Home Assistant: discovery field by field, on a real broker": "tests/service/discovery",
+    "commands: each one, bad ones, floods, reloads": (
+        "tests/service/test_commands.py tests/service/test_commands_live.py "
+        "tests/service/test_reload.py tests/cli/test_hangup.py"
+    ),
+    "the outbox from the command line, beside a running application": (
+        "tests/cli/test_outbox.py tests/cli/test_outbox_running.py"
+    ),
+}
+
 
 def main(wanted: Sequence[str]) -> int:
     """Measure the wanted sections (none named: all), print each row as it comes, write them."""
@@ -105,6 +147,10 @@ def main(wanted: Sequence[str]) -> int:
         "Senses": [
             *(partial(_said, measure) for measure in SENSES_COST),
             *_all_shown(SENSES),
+        ],
+        "MQTT": [
+            *(partial(_said, measure) for measure in MQTT_COST),
+            *_all_shown(MQTT),
         ],
     }
     text, missed = _INTRODUCTION, False
