@@ -30,9 +30,6 @@ _MOST = 100_000
 
 app = App(
     name="outbox",
-    help="Show what waits for the broker on this device's disk, and remove it.\n\n"
-    "Works while the pipelines run, and while they do not. Exit code 1 if messages cannot be kept "
-    "on the disk, or some of them cannot be read.",
     help_epilogue=f"Example:\n  {program()} outbox peek --newest 3",
 )
 

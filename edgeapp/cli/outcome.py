@@ -118,7 +118,9 @@ COMMANDS = {
     ),
     "outbox": _Command(
         "edgeapp.cli.outbox:app",
-        "Show what waits for the broker on this device's disk, and remove it.",
+        "Show what waits for the broker on this device's disk, and remove it.\n\n"
+        "Works while the pipelines run, and while they do not. Exit code 1 if messages cannot be kept "
+        "on the disk, or some of them cannot be read.",
         "outbox peek --newest 3",
     ),
     "listen": _Command(

@@ -83,7 +83,12 @@ def reload(*, device: Device = None) -> int:
     Args:
         device: The device file that the running process was given.
     """
-    print(answer(device, "reload").facts["said"])
+    try:
+        print(answer(device, "reload").facts["said"])
+    except exits.Quit as refused:
+        # The command line is right; what it asks to read is not.
+        code = exits.CONFIG if refused.code == exits.USAGE else refused.code
+        raise exits.Quit(code, str(refused)) from None
     return exits.OK
 
 

@@ -1,6 +1,7 @@
 """A picture of what a stage sees now, as a JPEG that goes out like any other message."""
 
 import asyncio
+from collections.abc import Iterator
 
 from edgeapp.core.clock import NS
 from edgeapp.core.link import AnyPacket
@@ -29,7 +30,7 @@ async def take_snapshot(app: App, pipeline: Pipeline, stage: StagePlan) -> str:
     """
     packet = _newest(pipeline, stage)
     if packet is None:
-        raise RefusedError(f"there is no picture of '{stage.id}' yet")
+        raise RefusedError(_why_none(pipeline, stage))
     asked_ns = app.kit.clock.now_ns()
     body, size = await asyncio.to_thread(_jpeg, pipeline, packet)
     age_s = max(0.0, (asked_ns - packet.taken_ns) / NS)
@@ -50,14 +51,24 @@ async def take_snapshot(app: App, pipeline: Pipeline, stage: StagePlan) -> str:
 
 def _newest(pipeline: Pipeline, stage: StagePlan) -> AnyPacket | None:
     """The newest packet with a picture that came out of a stage, or of the nearest one before it."""
+    packets = _newest_upwards(pipeline, stage)
+    return next((packet for packet in packets if _image(packet.value) is not None), None)
+
+
+def _why_none(pipeline: Pipeline, stage: StagePlan) -> str:
+    if any(_newest_upwards(pipeline, stage)):
+        return f"neither '{stage.id}' nor a stage before it has pictures"
+    return f"there is no picture of '{stage.id}' yet"
+
+
+def _newest_upwards(pipeline: Pipeline, stage: StagePlan) -> Iterator[AnyPacket]:
+    """The newest packets of a stage and of those before it, the nearest first."""
     asked = [stage.id]
     for stage_id in asked:  # grows on the way up
         slot = pipeline.slots.get(stage_id)
-        packet = None if slot is None else slot.last
-        if packet is not None and _image(packet.value) is not None:
-            return packet
+        if slot is not None and slot.last is not None:
+            yield slot.last
         asked += (read for read in pipeline.plan.stages[stage_id].reads if read not in asked)
-    return None
 
 
 def _image(value: object) -> Image | None:

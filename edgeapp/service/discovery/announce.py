@@ -182,7 +182,7 @@ class Announcer:
             )
         if self._said is None:
             count = len(said.components)
-            self._log.info("announced to Home Assistant", topic=self._topic, components=count)
+            self._log.info("announcing to Home Assistant", topic=self._topic, components=count)
         if again or self._said is None or self._said.payload != said.payload:
             self._uplink.hold_raw(self._topic, said.payload)
         self._said = said
