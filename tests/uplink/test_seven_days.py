@@ -40,6 +40,7 @@ def offline(folder: Path) -> tuple[Counter[str], DurableOutbox]:
     box = outbox(folder, clock, limits=QUOTAS, max_messages=4_000, max_bytes=4_000_000)
     put: Counter[str] = Counter()
     memory: list[int] = []
+    largest = 0
     for _ in range(DAYS):
         for burst in range(A_DAY):
             for n in range(BURST):
@@ -51,9 +52,15 @@ def offline(folder: Path) -> tuple[Counter[str], DurableOutbox]:
             box.step()
             if burst % 500 == 0:
                 size = sum(file.stat().st_size for file in folder.iterdir())
+                largest = max(largest, size)
                 assert size < 1.1 * (500_000 + 4_000_000 + 1_000_000) + LOG_BYTES
                 check_sum(box.statistics())
         memory.append(memory_bytes())
+    print(
+        f"\n{put.total():,} messages, {box.statistics().waiting:,} waiting at the end, the others "
+        f"told as gaps; memory {(max(memory[1:]) - memory[0]) / 1e6:+.1f} MB after the first day, "
+        f"disk at most {largest / 1e6:.1f} MB of quotas of 5.5 MB and the log"
+    )
     # The first day fills the quotas and the lanes; after it nothing grows.
     assert max(memory[1:]) < memory[0] + 4_000_000
     return put, box
