@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from edgeapp.config.names import problem_with, sanitised
+from edgeapp.config.network import Host, Levels
 from edgeapp.config.pipeline import Settings
 from edgeapp.config.validate import Subject, validate
 from edgeapp.core.plugin import InputPath, Surroundings
@@ -89,16 +90,13 @@ class _Tls(Settings):
 
 
 class _HomeAssistant(Settings):
-    prefix: str = Field(
-        "homeassistant",
-        pattern=r"^[^/+#$\s][^/+#\s]*(/[^/+#\s]+)*$",
-        max_length=128,
-        description="Topic below which Home Assistant looks for devices.",
+    prefix: Levels = Field(
+        "homeassistant", description="Topic below which Home Assistant looks for devices."
     )
 
 
 class _Mqtt(Settings):
-    host: str = Field(min_length=1, description="Name or address of the broker.")
+    host: Host = Field(min_length=1, description="Name or address of the broker.")
     port: int | None = Field(None, ge=1, le=65_535, description="1883 if not given, 8883 with TLS.")
     username: Secret | None = Field(
         None, description="Where the user name is: 'cred:name' or 'env:NAME'."
@@ -110,12 +108,7 @@ class _Mqtt(Settings):
     keepalive_s: int = Field(
         30, ge=5, le=65_535, description="After so many seconds of silence a ping is sent."
     )
-    prefix: str = Field(
-        "edgeapp",
-        pattern=r"^[^/+#$\s][^/+#\s]*(/[^/+#\s]+)*$",
-        max_length=128,
-        description="First level, or levels, of every topic.",
-    )
+    prefix: Levels = Field("edgeapp", description="First level, or levels, of every topic.")
     commands: frozenset[Literal["enable", "pin", "tune", "snapshot", "reload"]] = Field(
         frozenset(),
         description="What whoever may publish to '.../set' topics may do: any of enable (and "
@@ -214,6 +207,13 @@ def _check_rest(root: Table, file: DeviceFile, found: list[Complaint]) -> None:
         found.append(Complaint(name.value.place, *wrong))
     if mqtt is None or file.mqtt is None:
         return
+    for key in ("tls", "home_assistant"):
+        # Left empty by somebody who wants it, or who has commented out what stood below.
+        entry = mqtt.value.get(key) if isinstance(mqtt.value, Table) else None
+        if entry is not None and getattr(file.mqtt, key) is None:
+            problem = f"mqtt.{key} is empty"
+            remedy = f"write '{key}: {{}}' for what is usual, or leave it out to go without"
+            found.append(Complaint(entry.place, problem, remedy))
     tls = file.mqtt.tls
     if tls and (tls.cert is None) != (tls.key is None):
         given, other = ("cert", "key") if tls.cert else ("key", "cert")

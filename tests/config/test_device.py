@@ -5,6 +5,7 @@ import pytest
 from edgeapp.config.device import DeviceConfig, read_device
 from edgeapp.config.names import problem_with
 from edgeapp.core.secret import Secret
+from edgeapp.document.render import render_all
 from edgeapp.errors import ConfigError
 
 
@@ -123,8 +124,26 @@ def test_plugins_beside_the_device_file_are_found(write: Path) -> None:
         ),
         (
             "mqtt: {host: a, prefix: 'a/#'}",
-            "mqtt.prefix must be text that matches ^[^/+#$\\s][^/+#\\s]*(/[^/+#\\s]+)*$, not 'a/#'",
+            "mqtt.prefix: a topic to publish to has no '+', '#' or spaces",
         ),
+        (
+            "mqtt: {host: a, prefix: /a}",
+            "mqtt.prefix: a topic has no empty level: write it as in 'plant/hall-2'",
+        ),
+        (
+            "mqtt: {host: a, prefix: $SYS}",
+            "mqtt.prefix: what begins with '$' is the broker's own: choose another topic",
+        ),
+        (
+            "mqtt: {host: 'a b'}",
+            "mqtt.host: this cannot be the name or address of a host, such as 'broker.example'",
+        ),
+        (
+            "mqtt: {host: 'broker:1884'}",
+            "mqtt.host: the port is an option of its own: write host: broker and port: 1884",
+        ),
+        ("mqtt:\n  host: a\n  tls:", "mqtt.tls is empty"),
+        ("mqtt: {host: a, home_assistant: }", "mqtt.home_assistant is empty"),
         ("mqtt: {host: a, password: 'env:X'}", "mqtt has a password but no username"),
         ("mqtt: {host: a, tls: {cert: device.yaml}}", "tls has 'cert' but no 'key'"),
     ],
@@ -148,6 +167,27 @@ def test_a_password_in_the_file_is_refused_without_repeating_it(write: Path) -> 
     [problem] = problems(write)
     assert "a secret is given by reference" in problem
     assert "hunter2" not in problem
+
+
+@pytest.mark.parametrize("host", ["::1", "fe80::1%eth0", "192.0.2.7", "broker_2.example."])
+def test_names_and_addresses_of_hosts(write: Path, host: str) -> None:
+    write.write_text(f"mqtt: {{host: '{host}'}}")
+
+    mqtt = read_device(write, environment={}).mqtt
+    assert mqtt
+    assert mqtt.host == host
+
+
+@pytest.mark.parametrize("host", ["mqtt://me:hunter2@broker", "me:hunter2@broker"])
+def test_an_address_with_a_login_is_refused_without_repeating_it(write: Path, host: str) -> None:
+    """Else it would be in each line of the log that says which broker is not there."""
+    write.write_text(f"mqtt: {{host: '{host}'}}")
+
+    with pytest.raises(ConfigError) as refused:
+        read_device(write, environment={})
+    said = render_all(refused.value.complaints)
+    assert "username, password" in said
+    assert "hunter2" not in said
 
 
 def test_secrets_do_not_print() -> None:
