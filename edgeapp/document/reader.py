@@ -39,7 +39,7 @@ MAX_NODES = 20_000
 
 LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 """Where PyYAML sees a new line."""
-_UNPRINTABLE = re.compile(
+UNPRINTABLE = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
 
@@ -232,7 +232,7 @@ class _Builder:
     def _scalar(self, event: ScalarEvent) -> Scalar:
         place = self.place(event.start_mark, event.end_mark)
         text = event.value
-        if match := _UNPRINTABLE.search(text):  # by an escape, such as "\0"
+        if match := UNPRINTABLE.search(text):  # by an escape, such as "\0"
             self.complaints.append(
                 Complaint(place, f"this text holds the control character U+{ord(match[0]):04X}")
             )
@@ -299,7 +299,7 @@ def _decode(data: bytes, file: str) -> str:
         raise ConfigError(
             [Complaint(place, "from here on the file is not UTF-8 text", "save it as UTF-8")]
         ) from None
-    if match := _UNPRINTABLE.search(text):
+    if match := UNPRINTABLE.search(text):
         before = LINE_BREAK.split(text[: match.start()])
         place = Place(file, len(before), len(before[-1]) + 1)
         problem = f"here is the control character U+{ord(match[0]):04X}"

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, ValidationError, create_model
 
 from edgeapp.config.validate import Subject, validate
 from edgeapp.core.plugin import Options, live_options
+from edgeapp.document.reader import UNPRINTABLE
 from edgeapp.document.scalars import resolve
 from edgeapp.document.tree import Entry, Scalar, Table
 from edgeapp.document.words import did_you_mean
@@ -73,6 +74,9 @@ def _value(stage: StagePlan, option: str, text: str) -> Any:
     if bare.startswith('"'):
         with suppress(ValueError, RecursionError):
             scalar = Scalar(str(json.loads(bare)), bare, _NOWHERE)
+    if isinstance(scalar.value, str) and (match := UNPRINTABLE.search(scalar.value)):
+        problem = f"this text holds the control character U+{ord(match[0]):04X}"
+        raise ConfigError([Complaint(None, problem)])
     table = Table((Entry(option, _NOWHERE, scalar),), _NOWHERE)
     owner = f"{stage.plugin.kind} '{stage.id}'"
     found: list[Complaint] = []

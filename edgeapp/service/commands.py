@@ -122,10 +122,11 @@ class Commands:
     async def _answer(self, command: _Command) -> None:
         topic = clean(command.topic[:_LONGEST_TOPIC])
         try:
-            said, ok = await self._done(command), True
+            said, ok = clean(await self._done(command)), True
             self._log.info("command done", command=topic, what=said)
         except RefusedError as error:
-            said, ok = str(error), False
+            # It may repeat what came; and half of a pair of surrogates cannot be sent.
+            said, ok = clean(str(error)), False
             self._log.warning("command refused", command=topic, why=said)
         except Exception:  # noqa: BLE001  a bug here must not end what runs
             said, ok = "that failed; the log says why", False

@@ -244,6 +244,9 @@ def test_correlation_data_as_long_as_a_book_is_not_sent_back(tmp_path: Path) -> 
         ("belt/nothing/snapshot/set", "", "there is no stage 'nothing'"),
         ("a" * 30_000 + "/b/c/set", "1", "there is no pipeline 'aaaa"),
         ("belt/\x1b[2J/c/set", "1", "there is no stage"),
+        ("belt/\u202e/c/set", "1", "there is no stage '\\u202e'"),
+        ("belt/motion/min_area/set", '"\\ud800"', "this text holds the control character U+D800"),
+        ("belt/mo\ud800/variant/set", "auto", "there is no stage 'mo\\ud800'"),
     ],
 )
 def test_what_cannot_be_done_is_answered_and_harms_nothing(
