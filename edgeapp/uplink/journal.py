@@ -7,6 +7,7 @@ new file.
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ _NEVER_NS = 1 << 62
 _OFFSET_S = 60.0  # how often the wall clock is asked whether it is right by now
 _SLOTS = 512  # looked at in one go when room is made
 _LEAST_BYTES = 64  # of a message on the disk
+_EVICT_BYTES = 4 * 1024 * 1024  # in one commit at most
 _SLACK = 256  # when a quota is used up, one part in so many more is freed
 _DEFICIT_BYTES = 4 * 1024 * 1024  # given back to a full disk at each commit, at most
 _COMMIT_BYTES = 256 * 1024  # written by a commit beside its messages, with much to spare
@@ -91,12 +93,12 @@ class Journal:
         self._limits = limits
         self._statvfs = statvfs
         self._bell = ledger.bell
-        self._stopping = False
+        self._end = threading.Event()
         self._thread: threading.Thread | None = None
         self._failures = 0
         self._retry_ns: int | None = None
         self._boot_written: tuple[str, Offset | None] | None = None  # in the current file
-        self._purges: list[_Purge] = []
+        self._purges: deque[_Purge] = deque()
         self._pressed = False
         self.bytes_written = 0
         """Of this journal to the disk, where the system counts it."""
@@ -110,7 +112,7 @@ class Journal:
 
     def stop(self, timeout_s: float) -> bool:
         """Write all that can be written, and end; False when the disk took too long for that."""
-        self._stopping = True
+        self._end.set()
         self._bell.set()
         if self._thread is None:
             self._finish()
@@ -147,21 +149,28 @@ class Journal:
 
     def _run(self) -> None:
         due_ns = 0
-        while not self._stopping:
+        while not self._end.is_set():
             wait_s = min((due_ns - self._clock.now_ns()) / NS, threading.TIMEOUT_MAX)
             if wait_s > 0:
                 self._clock.wait(self._bell, wait_s)
             self._bell.clear()
-            if not self._stopping:
+            try:
                 due_ns = self.step()
+            except Exception as error:  # noqa: BLE001  a bug here must not end what keeps messages
+                due_ns = 0
+                self._crashed(error)
+                self._clock.wait(self._end, FIRST_PAUSE_S)
         self._finish()
 
     def _finish(self) -> None:
-        self.step()
+        try:
+            self.step()
+        except Exception as error:  # noqa: BLE001  ditto
+            self._crashed(error)
         self._folder.close()
 
     def _try_to_write(self, now_ns: int) -> None:
-        while self._retry_ns is None or now_ns >= self._retry_ns or self._stopping:
+        while self._retry_ns is None or now_ns >= self._retry_ns or self._end.is_set():
             try:
                 self._write(now_ns)
                 self._recovered()
@@ -170,29 +179,21 @@ class Journal:
                 self._failed(error)
                 if error.trouble == "damaged" and self._failures == 1:
                     self._retry_ns = None  # the disk is well: go on in a new file at once
-                elif self._stopping:
+                elif self._end.is_set():
                     return
-            except Exception as error:  # noqa: BLE001  a bug here must not end what keeps messages
-                self._failed(StoreError("failed", f"{type(error).__name__}: {error}"))
-                return
 
     def _write(self, now_ns: int) -> None:
         if not self._folder.is_open:
             self._open()
         purged = self._purge()
         while True:
-            room = self._make_room(self._ledger.due(now_ns, everything=self._stopping))
-            everything = self._stopping or bool(purged)
+            room = self._make_room(self._ledger.due(now_ns, everything=self._end.is_set()))
+            everything = self._end.is_set() or bool(purged)
             batch = self._ledger.collect(room, now_ns, everything=everything)
             boot = self._boot_news(batch)
             if not batch and boot is None:
                 break
-            try:
-                self._commit(batch, boot)
-            except BaseException:
-                self._ledger.not_written(batch)
-                raise
-            self._folder.current.tidy()
+            self._commit(batch, boot)
         if self._pressed or not self._ledger.is_any_on_disk:
             self._folder.current.shrink()
         for purge in purged:
@@ -201,25 +202,30 @@ class Journal:
     def _open(self) -> None:
         opened = self._folder.open()
         self._boot_written = None
-        gone = self._folder.gone
         for found in opened:
             self._wall.learn(found.offsets)
-            counts = {name: max(0, tally.count) for name, tally in found.store.tallies.items()}
-            gaps = [gap for gap in found.gaps if gap.id not in gone]
-            self._ledger.opened(counts, found.runs, gaps)
-        self._ledger.already_gone(gone)
-        for found in opened:
+            counts = {name: max(0, found.left[name]) for name in PRIORITIES}
+            self._ledger.opened(counts, found.runs, found.gaps)
+        for found in reversed(opened):  # of a topic, the newest state is in the newest file
             self._ledger.found_states(found.states)
         self.dead = self._folder.current.dead_count
 
     def _commit(self, batch: Batch, boot: tuple[str, Offset | None] | None) -> None:
+        try:
+            self._write_batch(batch, boot)
+        except BaseException:
+            self._ledger.not_written(batch)
+            raise
+        self._folder.current.tidy()
+
+    def _write_batch(self, batch: Batch, boot: tuple[str, Offset | None] | None) -> None:
         first = self._folder.next_ids(len(batch.items))
         change = Change(dead=batch.dead, boot=boot)
         change.added = [
             Stored(row, item.key, item.message, item.message.priority, disk_size(item.message))
             for row, item in enumerate(batch.items, first)
         ]
-        gap_rows = self._folder.write(change, batch.deleted, batch.gaps, batch.gaps_deleted)
+        gap_rows = self._folder.write(change, batch.deleted, batch.gaps_then, batch.gaps_deleted)
         if boot is not None:
             self._boot_written = boot
         self.dead = self._folder.current.dead_count
@@ -250,8 +256,8 @@ class Journal:
         for priority, size in due.items():
             quota = self._limits.of(priority)
             over = self._folder.size(priority) - self._ledger.deleting(priority) + size - quota
-            if over > 0:
-                self._evict(priority, over + quota // _SLACK)
+            if over > 0:  # by more than that only where the quota was larger before
+                self._evict(priority, min(over + quota // _SLACK, _EVICT_BYTES))
         room = max(free, -_DEFICIT_BYTES) + self._folder.current.spare_bytes()
         allowed: dict[Priority, int] = {}
         for priority, size in due.items():
@@ -270,7 +276,12 @@ class Journal:
         freed = after = 0
         while freed < size:
             wanted = min(_SLOTS, (size - freed) // _LEAST_BYTES + 1)
-            page = self._folder.oldest(priority, after, wanted)
+            try:
+                page = self._folder.oldest(priority, after, wanted)
+            except StoreError as error:
+                if not self._give_up_older(error):
+                    raise
+                continue
             if not page:
                 if after == 0 or not self._ledger.spill(priority, _SLOTS):
                     break
@@ -287,8 +298,10 @@ class Journal:
 
     def _purge(self) -> "list[_Purge]":
         """Remove what is to go; it is gone for good with the next commit."""
-        purges, self._purges = self._purges, []
-        for purge in purges:
+        purges: list[_Purge] = []
+        while self._purges:
+            purge = self._purges.popleft()
+            purges.append(purge)
             for priority in purge.priorities:
                 purge.count += self._ledger.purge_memory(priority)
                 purge.count += self._evict_all(priority)
@@ -299,9 +312,13 @@ class Journal:
         return purges
 
     def _evict_all(self, priority: Priority) -> int:
-        before = self._ledger.on_disk(priority)
-        self._evict(priority, _NEVER_NS, "purged")
-        return before - self._ledger.on_disk(priority)
+        count = 0
+        while True:
+            before = self._ledger.on_disk(priority)
+            if not self._evict(priority, _EVICT_BYTES, "purged"):
+                return count
+            count += before - self._ledger.on_disk(priority)
+            self._commit(self._ledger.collect({}, 0, everything=True), None)
 
     def _read(self) -> None:
         while wanted := self._ledger.pages_wanted():
@@ -309,21 +326,24 @@ class Journal:
                 try:
                     page = self._folder.page(priority, after, PAGE, PAGE_BYTES)
                 except StoreError as error:
-                    self._unreadable(error)
+                    if not self._give_up_older(error):
+                        self._failed(error)
                     return
                 self._ledger.loaded(priority, after, page)
 
-    def _unreadable(self, error: StoreError) -> None:
-        """The file that is to be read next cannot be."""
-        if not self._folder.has_older:
-            self._failed(error)
-            return
-        left = self._folder.drop_unreadable(error)
-        counts = {priority: left[priority] for priority in PRIORITIES}
-        self._ledger.lost(counts)
-        self._log.warning(
-            "messages on the disk cannot be read", problem=str(error), count=sum(counts.values())
-        )
+    def _give_up_older(self, error: StoreError) -> bool:
+        """A file could not be read: do without it; False: it is no older one, or it may pass."""
+        if error.older is None or error.trouble == "full":
+            return False
+        left = self._folder.drop_unreadable(error.older, error)
+        count = self._ledger.lost(error.older, {name: left[name] for name in PRIORITIES})
+        self._log.warning("messages on the disk cannot be read", problem=str(error), count=count)
+        return True
+
+    def _crashed(self, error: Exception) -> None:
+        """A bug: say it, keep messages in memory for a while, and go on in a new file."""
+        self._log.error("crashed", what="outbox", exc_info=True)
+        self._failed(StoreError("failed", f"{type(error).__name__}: {error}"))
 
     def _failed(self, error: StoreError) -> None:
         self._folder.fail(error)

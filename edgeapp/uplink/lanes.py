@@ -132,8 +132,11 @@ class Lane:
                 item.replay = True
                 self.tail.append(item)
 
-    def spill(self, stays: Callable[[Item], bool]) -> Item | None:
-        """Leave the oldest that can be so to the disk alone; None: there is none."""
+    def spill(self, stays: Callable[[Item], bool] | None) -> Item | None:
+        """Leave the oldest that can be so to the disk alone; None: there is none.
+
+        `stays`: which of the live ones may not; None: all may.
+        """
         item = self._spilled(self.tail, None)
         if item is None and not self.tail:
             item = self._spilled(self.live, stays)
@@ -141,8 +144,8 @@ class Lane:
 
     def unload(self) -> list[Item]:
         """Leave to the disk what was read from it, and all else of the backlog that is there."""
-        left = list(self.head)
-        self.head.clear()
+        left = [item for item in self.head if item.row]
+        self.head = deque(item for item in self.head if not item.row)
         while self.tail and self.tail[0].row:
             left.append(self.tail.popleft())
         for item in left:

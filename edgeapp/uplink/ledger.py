@@ -5,8 +5,10 @@ do, does that without its lock, and says what became of it.
 """
 
 import threading
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from edgeapp.core.clock import NS
 from edgeapp.core.message import Priority
@@ -14,7 +16,7 @@ from edgeapp.uplink.gaps import Gap
 from edgeapp.uplink.lanes import Item, Lane
 from edgeapp.uplink.memory_outbox import MemoryOutbox
 from edgeapp.uplink.outbox import Entry, OutboxStatistics, Reason
-from edgeapp.uplink.store import Dead, Kind, Slot, Stored, disk_size
+from edgeapp.uplink.store import FILE_BITS, Dead, Slot, Stored, disk_size
 
 LINGER_S: Mapping[Priority, float] = {"critical": 0.0, "normal": 1.0, "bulk": 5.0}
 """So long the broker has to acknowledge a message before it is written."""
@@ -27,6 +29,7 @@ PAGE_BYTES = 1024 * 1024
 _BATCH = 2_000  # messages in one commit at most
 _BATCH_BYTES = 2 * 1024 * 1024
 _MAX_DEAD = 100  # that wait to be written
+_MAX_DELETED = 50_000  # ditto; as long, nothing is read from a disk that takes no changes
 _NEVER_NS = 1 << 62
 _ROOM = 8  # when memory is full, one part in so many is left to the disk at once
 _URGENT = 4  # when one part in so many of the memory is not yet written, it is
@@ -39,6 +42,8 @@ class Batch:
     items: list[Item] = field(default_factory=list)
     deleted: list[tuple[Priority, Slot]] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
+    gaps_then: list[Gap] = field(default_factory=list)
+    """The same as they are now: with what is deleted, and nothing that is dropped later."""
     gaps_deleted: list[int] = field(default_factory=list)
     telling: list[Gap] = field(default_factory=list)
     """Those of the gaps that can be told once they are written."""
@@ -77,7 +82,12 @@ class Ledger(MemoryOutbox):
         """Up to `limit` messages to replay; fewer when the disk has yet to be read."""
         taken = super().take_backlog(limit)
         for lane in self._lanes.values():
-            if lane.on_disk and not lane.page_wanted and len(lane.head) < PAGE // 2:
+            if (
+                lane.on_disk
+                and not lane.page_wanted
+                and len(lane.head) < PAGE // 2
+                and len(self._deleted) < _MAX_DELETED
+            ):
                 lane.page_wanted = True
                 self.bell.set()
         return taken
@@ -110,12 +120,14 @@ class Ledger(MemoryOutbox):
         max_bytes = self._max_bytes - self._max_bytes // _ROOM
         lanes = list(reversed(self._lanes.values()))
         count, size = sum(lane.count for lane in lanes), sum(lane.bytes for lane in lanes)
-        for lane in lanes:
-            while count > max_messages or size > max_bytes:
-                item = self._spill(lane)
-                if item is None:
-                    break
-                count, size = count - 1, size - item.size
+        for stays in (self._is_state, None):  # states as well before anything is lost
+            for lane in lanes:
+                while count > max_messages or size > max_bytes:
+                    item = self._spill(lane, stays)
+                    if item is None:
+                        break
+                    count, size = count - 1, size - item.size
+            max_messages, max_bytes = self._max_messages, self._max_bytes
         super()._make_room()
 
     def _drop(self, item: Item, reason: Reason) -> None:
@@ -156,8 +168,8 @@ class Ledger(MemoryOutbox):
             for item in lane.unload():
                 self._held.discard(item.row)
 
-    def _spill(self, lane: Lane) -> Item | None:
-        item = lane.spill(self._is_state)
+    def _spill(self, lane: Lane, stays: Callable[[Item], bool] | None) -> Item | None:
+        item = lane.spill(stays)
         if item is not None:
             self._held.discard(item.row)
         return item
@@ -211,6 +223,7 @@ class Ledger(MemoryOutbox):
                 batch.deleted, self._deleted = self._deleted, []
                 batch.dead, self._dead = self._dead, []
                 batch.gaps, batch.gaps_deleted = self._gaps.changes()
+                batch.gaps_then = [replace(gap) for gap in batch.gaps]
                 self._chores_ns = _NEVER_NS
             return batch
 
@@ -262,23 +275,14 @@ class Ledger(MemoryOutbox):
                 self._found += 1
                 self._telling.append(self._telling_of(gap, self._boot_of(gap.run)))
 
-    def already_gone(self, gone: Mapping[int, Kind]) -> None:
-        """These rows of what was opened are deleted in fact."""
-        with self._lock:
-            for row, kind in gone.items():
-                if row not in self._held and kind != "gap":
-                    self._held.add(row)
-                    self._lanes[kind].on_disk -= 1
-                    self._found -= 1
-
     def found_states(self, states: list[Stored]) -> None:
         """These retained messages of earlier runs are the newest of their topics on the disk."""
         with self._lock:
             for stored in reversed(states):
                 message = stored.message
-                if message is None or message.topic in self._newest or stored.id in self._held:
-                    continue
                 lane = self._lanes[stored.priority]
+                if message is None or message.topic in self._newest or lane.on_disk <= 0:
+                    continue
                 self._note_state(message.topic, stored.key)
                 lane.put_back(self._item(stored))
                 lane.on_disk -= 1
@@ -301,7 +305,10 @@ class Ledger(MemoryOutbox):
                 lane.cursor = stored.id
                 if stored.id in self._held:
                     continue
-                lane.on_disk -= 1
+                if lane.on_disk > 0:
+                    lane.on_disk -= 1
+                else:
+                    self._found += 1  # the count was wrong: it is damaged
                 self._held.add(stored.id)
                 if stored.message is None:
                     self._lose(stored)
@@ -342,16 +349,40 @@ class Ledger(MemoryOutbox):
         with self._lock:
             lane = self._lanes[priority]
             for done in range(count):
-                if self._spill(lane) is None:
+                if self._spill(lane, self._is_state) is None:
                     return done
             return count
 
-    def lost(self, counts: Mapping[Priority, int]) -> None:
-        """So many messages that were on the disk alone cannot be read."""
+    def lost(self, file: int, left: Mapping[Priority, int]) -> int:
+        """A file with so many messages cannot be read any more; returns how many are lost.
+
+        What of it is in memory is to be written anew.
+        """
         with self._lock:
-            for priority, count in counts.items():
-                lane = self._lanes[priority]
-                self._lose_count(lane, min(count, lane.on_disk))
+            alone = Counter(left)
+            for item in self._all_in_memory():
+                if item.row >> FILE_BITS == file:
+                    lane = self._lanes[item.message.priority]
+                    alone[lane.priority] -= 1
+                    self._held.discard(item.row)
+                    item.row = 0
+                    lane.want_written(item)
+            for priority, slot in self._deleted:
+                if slot.id >> FILE_BITS == file:
+                    alone[priority] -= 1
+                    self._held.discard(slot.id)
+            self._deleted = [one for one in self._deleted if one[1].id >> FILE_BITS != file]
+            count = 0
+            for priority, lane in self._lanes.items():
+                gone = max(0, min(alone[priority], lane.on_disk))
+                self._lose_count(lane, gone)
+                count += gone
+            return count
+
+    def _all_in_memory(self) -> Iterator[Item]:
+        for lane in self._lanes.values():
+            yield from chain(lane.head, lane.tail, lane.live)
+        yield from (item for item in self._in_flight.values() if not item.gap)
 
     def deleting(self, priority: Priority) -> int:
         """Bytes on the disk that the next commit will free."""
@@ -386,7 +417,7 @@ class Ledger(MemoryOutbox):
                 self._alarm_ns = -1  # nobody needs to ring
                 return retry_ns
             due = [
-                _oldest_ns(lane) + round(LINGER_S[priority] * NS)
+                _oldest_ns(lane) + (0 if self._urgent else round(LINGER_S[priority] * NS))
                 for priority, lane in self._lanes.items()
                 if lane.unwritten
             ]

@@ -17,8 +17,8 @@ _STATES = 4_096  # topics with a retained message that are known; of others, non
 class Ages(Protocol):
     """What of the wall clock an outbox needs."""
 
-    def age_ns(self, mono_ns: int, boot: str | None = None) -> int | None:
-        """How long ago an instant of a boot was; None: that cannot be known."""
+    def least_age_ns(self, mono_ns: int, boot: str | None = None) -> int:
+        """How long ago an instant of a boot was, or the least that is certain."""
 
 
 class MemoryOutbox:
@@ -149,7 +149,7 @@ class MemoryOutbox:
     def give_back(self) -> None:
         """Whatever was taken and has not settled waits again, before all others.
 
-        The window in flight may then exceed the bounds for a moment; the next `put` restores them.
+        The window in flight may then exceed the bounds until the next message is taken in.
         """
         with self._lock:
             self._give_back()
@@ -250,10 +250,10 @@ class MemoryOutbox:
         message = item.message
         assert message.ttl_s is not None
         if self._ages is not None:
-            age_ns = self._ages.age_ns(message.taken_ns, item.boot)
+            age_ns = self._ages.least_age_ns(message.taken_ns, item.boot)
         else:
             age_ns = self._clock.now_ns() - message.taken_ns
-        return age_ns is not None and age_ns >= message.ttl_s * NS
+        return age_ns >= message.ttl_s * NS
 
     def _drop(self, item: Item, reason: Reason) -> None:
         self._dropped[reason] += 1

@@ -257,13 +257,14 @@ class SqliteStore:
                 for name in tables
             )
 
-    def newest_retained(self, priority: Priority, limit: int) -> list[Stored]:
-        """The newest retained message of each topic, of up to `limit` topics."""
+    def newest_retained(self, priority: Priority, limit: int, max_bytes: int) -> list[Stored]:
+        """The newest retained message of each topic: up to a number and, but for one, size."""
         found: list[Stored] = []
+        size = 0
         topic: str | None = ""
         with told():
             # From topic to topic by the index, as there may be very many messages of each.
-            while len(found) < limit:
+            while len(found) < limit and size < max_bytes:
                 topic = self._db.execute(
                     f"SELECT min(topic) FROM {priority} WHERE retain AND topic > ?",  # noqa: S608  a constant
                     (topic,),
@@ -276,6 +277,7 @@ class SqliteStore:
                     (topic,),
                 ).fetchone()
                 found.append(stored_of(priority, row))
+                size += found[-1].size
         return sorted(found)
 
     def boots(self) -> tuple[dict[int, str], dict[str, Offset]]:
@@ -297,6 +299,12 @@ class SqliteStore:
         """What `Change.gone` named."""
         with told():
             return self._db.execute("SELECT class, id FROM gone ORDER BY id").fetchall()
+
+    def gone_between(self, first: int, last: int) -> set[int]:
+        """The ids of it from `first` to `last`."""
+        with told():
+            rows = self._db.execute("SELECT id FROM gone WHERE id BETWEEN ? AND ?", (first, last))
+            return {row[0] for row in rows}
 
     def tidy(self) -> None:
         """Move what was committed to where it stays, when there is enough of it."""

@@ -32,6 +32,8 @@ class StoreError(Exception):
     def __init__(self, trouble: Trouble, problem: str) -> None:
         super().__init__(problem)
         self.trouble = trouble
+        self.older: int | None = None
+        """Number of the file, where it is one that is only read."""
 
 
 class Stored(NamedTuple):
@@ -127,8 +129,8 @@ class Store(Protocol):
     def last_id(self) -> int:
         """The highest id in it; 0: it is empty."""
 
-    def newest_retained(self, priority: Priority, limit: int) -> list[Stored]:
-        """The newest retained message of each topic, of up to `limit` topics."""
+    def newest_retained(self, priority: Priority, limit: int, max_bytes: int) -> list[Stored]:
+        """The newest retained message of each topic: up to a number and, but for one, size."""
 
     def boots(self) -> tuple[dict[int, str], dict[str, Offset]]:
         """The boot of each run, and the offsets of boots as far as they are known."""
@@ -138,6 +140,9 @@ class Store(Protocol):
 
     def gone(self) -> list[tuple[Kind, int]]:
         """What `Change.gone` named."""
+
+    def gone_between(self, first: int, last: int) -> set[int]:
+        """The ids of it from `first` to `last`."""
 
     def tidy(self) -> None:
         """Move what was committed to where it stays, when there is enough of it."""

@@ -10,9 +10,9 @@ import fcntl
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from edgeapp.core.context import Log
 from edgeapp.core.message import Priority
@@ -30,10 +30,14 @@ _MAX_ASIDE = 2
 _MAX_FAILED = 8
 _UNKNOWN = 1 << 30
 _STATES = 1_000  # topics of a class of which the newest state is looked for
+_STATES_BYTES = 2 * 1024 * 1024
 _ENDS = ("", "-wal", "-shm")
 
 OpenStore = Callable[[Path], Store]
 """Opens a file, or makes it. Raises `StoreError`."""
+
+_T = TypeVar("_T")
+_Row = TypeVar("_Row", Stored, Slot)
 
 
 def store_files(folder: Path) -> dict[int, Path]:
@@ -46,9 +50,9 @@ def store_files(folder: Path) -> dict[int, Path]:
     return dict(sorted((int(match[1]), path) for match, path in found if match))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Found:
-    """A file that was opened, and what it says of itself."""
+    """A file that was opened, and what it says of itself, without what other files know better."""
 
     store: Store
     runs: dict[int, str]
@@ -58,12 +62,22 @@ class Found:
     states: list[Stored]
     """The newest retained message of each topic."""
     gone: list[tuple[Kind, int]]
+    """Of older files."""
     last_id: int
+    left: dict[Kind, int]
+    """What is in it."""
 
 
 def _examine(store: Store) -> Found:
-    states = [state for name in PRIORITIES for state in store.newest_retained(name, _STATES)]
-    return Found(store, *store.boots(), store.gaps(), states, store.gone(), store.last_id())
+    states = [
+        state
+        for name in PRIORITIES
+        for state in store.newest_retained(name, _STATES, _STATES_BYTES)
+    ]
+    gaps = store.gaps()
+    left: dict[Kind, int] = {name: tally.count for name, tally in store.tallies.items()}
+    left["gap"] = len(gaps)
+    return Found(store, *store.boots(), gaps, states, store.gone(), store.last_id(), left)
 
 
 @dataclass(slots=True)
@@ -71,6 +85,8 @@ class _Older:
     number: int
     store: Store
     left: dict[Kind, int]
+    passed: dict[Priority, int] = field(default_factory=lambda: dict.fromkeys(PRIORITIES, 0))
+    """All rows of a class up to this one are gone."""
 
     @property
     def is_empty(self) -> bool:
@@ -92,8 +108,6 @@ class StoreFolder:
         self._number = 0
         self._next_id = 0
         self._finished: list[int] = []  # numbers of files that are no longer there
-        self.gone: dict[int, Kind] = {}
-        """Ids in older files that are deleted in fact, as found."""
 
     @property
     def is_open(self) -> bool:
@@ -127,11 +141,6 @@ class StoreFolder:
         except StoreError as error:
             self._give_up(fresh, error)
         return list(fresh.values())
-
-    @property
-    def has_older(self) -> bool:
-        """Whether there are files that are only read."""
-        return bool(self._older)
 
     def next_ids(self, count: int) -> int:
         """The first of so many ids that nothing else has."""
@@ -177,25 +186,15 @@ class StoreFolder:
 
     def page(self, priority: Priority, after: int, limit: int, max_bytes: int) -> list[Stored]:
         """The oldest messages above `after`, of the oldest file that has any."""
-        for older in self._older.values():
-            if older.left[priority] > 0:
-                rows = older.store.page(priority, after, limit, max_bytes)
-                if rows:
-                    return rows
-        if self._current is None:
-            return []
-        return self._current.page(priority, after, limit, max_bytes)
+        return self._first(
+            priority, after, lambda store, above: store.page(priority, above, limit, max_bytes)
+        )
 
     def oldest(self, priority: Priority, after: int, limit: int) -> list[Slot]:
         """Where the oldest messages above `after` are, ditto."""
-        for older in self._older.values():
-            if older.left[priority] > 0:
-                slots = older.store.oldest(priority, after, limit)
-                if slots:
-                    return slots
-        if self._current is None:
-            return []
-        return self._current.oldest(priority, after, limit)
+        return self._first(
+            priority, after, lambda store, above: store.oldest(priority, above, limit)
+        )
 
     def size(self, priority: Priority) -> int:
         """What messages of a class take, also those of older files."""
@@ -212,9 +211,9 @@ class StoreFolder:
         self._older[self._number] = _Older(self._number, self._current, left)
         self._current = None
 
-    def drop_unreadable(self, error: StoreError) -> dict[Kind, int]:
-        """Give up the oldest of the older files: it cannot be read. Returns what was in it."""
-        older = self._older.pop(min(self._older))
+    def drop_unreadable(self, number: int, error: StoreError) -> dict[Kind, int]:
+        """Give up one of the older files: it cannot be read. Returns what was in it."""
+        older = self._older.pop(number)
         older.store.abandon()
         self._failed.add(older.number)
         if error.trouble == "damaged":
@@ -237,10 +236,9 @@ class StoreFolder:
     def _choose(self, fresh: dict[int, Found]) -> None:
         """The newest file is written, if it can be; else one more."""
         newest = max(store_files(self.path), default=0)
-        gone: list[tuple[Kind, int]] = []
         if newest in fresh and newest > max(self._older, default=0):
             found = fresh[newest]
-            self._number, self._current, gone = newest, found.store, found.gone
+            self._number, self._current = newest, found.store
             self._next_id = max(found.last_id, newest << FILE_BITS) + 1
         else:
             if len(self._failed) >= _MAX_FAILED:
@@ -248,18 +246,65 @@ class StoreFolder:
             self._begin(max(newest, *self._failed, *self._older, 0) + 1)
         for number, found in fresh.items():
             if number != self._number:
-                self._older[number] = _Older(number, found.store, _left(found))
+                self._older[number] = _Older(number, found.store, found.left)
         self._older = dict(sorted(self._older.items()))
-        for kind, row in gone:
-            number = row >> FILE_BITS
-            if number in fresh:
-                self._older[number].left[kind] -= 1
-                self.gone[row] = kind
-            elif number not in self._older and number not in self._finished:
-                self._finished.append(number)
+        self._leave_out_gone(fresh)
         for older in list(self._older.values()):
             if older.is_empty:
                 self._remove(older)
+
+    def _leave_out_gone(self, fresh: dict[int, Found]) -> None:
+        """What newer files say of older ones; from now on the one that is written knows all."""
+        gone = {row: kind for found in fresh.values() for kind, row in found.gone}
+        known: set[int] = set()
+        if self._number in fresh:
+            known = {row for _, row in fresh[self._number].gone}
+        learnt: list[tuple[Kind, int]] = []
+        for row, kind in gone.items():
+            number = row >> FILE_BITS
+            if number in fresh:
+                fresh[number].left[kind] = max(0, fresh[number].left[kind] - 1)
+                if row not in known:
+                    learnt.append((kind, row))
+            elif number not in self._older and number not in self._finished:
+                self._finished.append(number)
+        if learnt:
+            self.current.write(Change(gone=learnt))
+        for found in fresh.values():
+            found.gaps = [gap for gap in found.gaps if gap.id not in gone]
+            found.states = [state for state in found.states if state.id not in gone]
+
+    def _first(
+        self, priority: Priority, after: int, read: Callable[[Store, int], list[_Row]]
+    ) -> list[_Row]:
+        """What is read above `after` of the oldest file that has any, without what is gone."""
+        for older in self._older.values():
+            if older.left[priority] <= 0:
+                continue
+            above = max(after, older.passed[priority])
+            while rows := self._read(older, lambda store: read(store, above)):  # noqa: B023  called at once
+                gone = self._gone_of(older.number, rows[0].id, rows[-1].id)
+                if there := [row for row in rows if row.id not in gone]:
+                    return there
+                if above <= older.passed[priority]:
+                    older.passed[priority] = rows[-1].id
+                above = rows[-1].id
+        return [] if self._current is None else read(self._current, after)
+
+    def _gone_of(self, number: int, first: int, last: int) -> set[int]:
+        """Rows of an older file that are deleted in fact: the files after it know."""
+        gone: set[int] = set() if self._current is None else self._current.gone_between(first, last)
+        for older in self._older.values():
+            if older.number > number:
+                gone |= self._read(older, lambda store: store.gone_between(first, last))
+        return gone
+
+    def _read(self, older: _Older, read: Callable[[Store], _T]) -> _T:
+        try:
+            return read(older.store)
+        except StoreError as error:
+            error.older = older.number
+            raise
 
     def _begin(self, number: int) -> None:
         file = self.path / f"outbox-{number}.db"
@@ -332,12 +377,6 @@ class StoreFolder:
             os.close(lock)
             raise
         self._lock = lock
-
-
-def _left(found: Found) -> dict[Kind, int]:
-    left: dict[Kind, int] = {name: tally.count for name, tally in found.store.tallies.items()}
-    left["gap"] = len(found.gaps)
-    return left
 
 
 def _unlink(file: Path) -> None:

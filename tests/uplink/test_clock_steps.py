@@ -64,7 +64,7 @@ class AgesByTheWall:
     def __init__(self, wall: Wall) -> None:
         self._wall = wall
 
-    def age_ns(self, mono_ns: int, boot: str | None = None) -> int | None:
+    def least_age_ns(self, mono_ns: int, boot: str | None = None) -> int:
         return self._wall.now_ns() - NOON_NS - mono_ns
 
 
