@@ -45,10 +45,11 @@ class HeldStates:
     def remember(self, topic: str, entry: Entry) -> bool:
         """Keep what the broker has acknowledged, for later connections; False: no room.
 
-        An older message than the one that is known is ignored.
+        An older message than the one that is known is ignored, and so is one of a topic that is
+        being let go.
         """
         with self._lock:
-            if self._has_newer(topic, entry.key):
+            if self._has_newer(topic, entry.key) or self._states.get(topic) == _GONE:
                 return True
             return self._keep(topic, entry)
 

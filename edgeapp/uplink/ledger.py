@@ -78,6 +78,11 @@ class Ledger(MemoryOutbox):
         self._committed = 0
         self._problem = ""
 
+    @property
+    def lasts(self) -> bool:
+        """All does, unless the disk is in trouble."""
+        return not self._problem
+
     def take_backlog(self, limit: int) -> list[Entry]:
         """Up to `limit` messages to replay; fewer when the disk has yet to be read."""
         taken = super().take_backlog(limit)

@@ -69,6 +69,11 @@ class MemoryOutbox:
         self._settled = 0
         self._dropped: Counter[Reason] = Counter()
 
+    @property
+    def lasts(self) -> bool:
+        """Nothing does."""
+        return False
+
     def next_number(self) -> int:
         """A number that no other message of this run has."""
         with self._lock:

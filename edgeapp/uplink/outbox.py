@@ -76,6 +76,10 @@ class Outbox(Protocol):
     from then, or from when it was committed, whichever is first.
     """
 
+    @property
+    def lasts(self) -> bool:
+        """Whether what waits outlives this process, as far as is known now."""
+
     def next_number(self) -> int:
         """A number that no other message of this run has."""
 

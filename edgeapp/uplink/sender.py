@@ -28,10 +28,20 @@ from edgeapp.uplink.wire import Sealer, Topics
 
 DRAIN_S = 5.0
 """How long a stop waits: for a connection that is being made, and for acknowledgements."""
+SHORT_S = 1.0
+"""So long for the connection where messages are safe on the disk, and only for the first one."""
 STABLE_S = 10.0
 """A connection that held this long is tried again at once, or nearly, when it is lost."""
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
+
+OFTEN_S = 120.0
+MOST_CUTS = 4
+"""So many connections in a row that were lost within `OFTEN_S` are more than bad luck."""
+_CUT_AGAIN = (
+    "so it went several times in a row: is there another device of this name, or does the network "
+    "cut connections?"
+)
 
 _MOST_NOTES = 100  # answers that wait for room in the window
 
@@ -151,6 +161,7 @@ class MqttUplink:
         self._traffic: Traffic | None = None
         self._connections = 0
         self._failures = 0  # to hold a connection, in a row
+        self._cuts = 0  # of connections that held for a short time, in a row
         self._held_ns = 0  # how long the last connection held
         self._stop_by_ns: int | None = None
         self._problem = ""
@@ -258,6 +269,9 @@ class MqttUplink:
             if stop.is_set():
                 return
             self._failures = 1 if self._held_ns >= STABLE_S * NS else self._failures + 1
+            self._cuts = self._cuts + 1 if 0 < self._held_ns < OFTEN_S * NS else 0
+            if self._cuts >= MOST_CUTS:
+                problem = f"{problem}; {_CUT_AGAIN}"
             if problem != self._problem:
                 self._log.warning("no connection to the broker, trying again", problem=problem)
                 self._problem = problem
@@ -276,8 +290,8 @@ class MqttUplink:
         )
         try:
             await asyncio.wait((connecting, stopping), return_when=asyncio.FIRST_COMPLETED)
-            if not connecting.done() and self._outbox.statistics().waiting:
-                await asyncio.wait((connecting,), timeout=self._left_s())  # a short run: not yet up
+            if not connecting.done() and (patience_s := self._patience_s()):
+                await asyncio.wait((connecting,), timeout=patience_s)
         finally:
             if not connecting.done():
                 connecting.cancel()
@@ -329,7 +343,7 @@ class MqttUplink:
     async def _drain(self, connection: Connection, traffic: Traffic) -> None:
         """Wait until all is acknowledged, then state the stop; both within the deadline."""
         connection.lost.add_done_callback(lambda _: traffic.idle.set())
-        traffic.replays = bool(self._outbox.statistics().problem)
+        traffic.replays = not self._outbox.lasts
         await self._until_idle(connection, traffic)
         if not connection.lost.done():
             traffic.say_stopped()
@@ -343,6 +357,14 @@ class MqttUplink:
                 return
             traffic.idle.clear()
             await self._pause(traffic.idle, left_s)
+
+    def _patience_s(self) -> float:
+        """How long a stop waits for a connection: that of a short run is not yet made."""
+        if not self._outbox.statistics().waiting:
+            return 0.0
+        if self._outbox.lasts:
+            return 0.0 if self._failures else min(SHORT_S, self._left_s())
+        return self._left_s()
 
     def _left_s(self) -> float:
         """What is left of the time for stopping, which the first call begins."""

@@ -52,6 +52,15 @@ def test_a_topic_that_was_let_go_is_forgotten_once_the_broker_knows() -> None:
     assert len(held) == 0
 
 
+def test_what_was_under_way_as_its_topic_was_let_go_is_not_kept() -> None:
+    held = HeldStates()
+    held.let_go("a")
+    assert held.remember("a", entry(5))
+    assert held.take_due() == ("a", b"")
+    held.done("a", b"")
+    assert len(held) == 0
+
+
 def test_a_state_that_came_while_its_topic_was_let_go_stays() -> None:
     held = HeldStates()
     held.let_go("a")

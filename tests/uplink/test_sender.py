@@ -12,16 +12,17 @@ from hypothesis import strategies as st
 
 from edgeapp.core.clock import FakeClock
 from edgeapp.core.message import Message
+from edgeapp.errors import Unavailable
 from edgeapp.uplink import traffic
-from edgeapp.uplink.connection import Publication
+from edgeapp.uplink.connection import Connection, Publication
 from edgeapp.uplink.memory_outbox import MemoryOutbox
-from edgeapp.uplink.sender import DRAIN_S, STABLE_S, MqttUplink, NullUplink
+from edgeapp.uplink.sender import DRAIN_S, SHORT_S, STABLE_S, MqttUplink, NullUplink
 from edgeapp.uplink.traffic import WINDOW
 from edgeapp.uplink.wall_clock import WallClock
 from edgeapp.uplink.wire import Sealer, Topics
 from tests.uplink import virtual
 from tests.uplink.parts import FakeBroker, ListLog
-from tests.uplink.virtual import VirtualLoop
+from tests.uplink.virtual import LoopClock, VirtualLoop
 
 
 class Device:
@@ -334,6 +335,54 @@ def test_a_stop_while_the_broker_is_down_is_a_stop() -> None:
         assert not device.offer(2)
 
     play(story)
+
+
+class OnDisk(MemoryOutbox):
+    """What waits in it is safe."""
+
+    lasts = True
+
+    def close(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "stopped_after_s", "longest_s"),
+    [(OnDisk, 0.5, SHORT_S), (OnDisk, 60.0, 0.0), (MemoryOutbox, 60.0, DRAIN_S)],
+)
+def test_a_stop_waits_for_a_silent_broker_only_where_messages_would_be_lost(
+    kind: type[MemoryOutbox], stopped_after_s: float, longest_s: float
+) -> None:
+    """But a second for the first connection, as a short run is not yet connected."""
+
+    attempts = iter((20.0, 1000.0))
+
+    async def silent(*_: object, **__: object) -> Connection:
+        await asyncio.sleep(next(attempts))
+        raise Unavailable("no answer")
+
+    async def story(loop: VirtualLoop) -> None:
+        clock = LoopClock(loop)
+        wall = WallClock(clock, boot="test", wall_ns=lambda: 0, synchronised=lambda: False)
+        outbox, stop = kind(clock=clock), asyncio.Event()
+        uplink = MqttUplink(
+            Topics("dev"),
+            Sealer("dev", 1, wall),
+            outbox,
+            silent,
+            log=ListLog(),
+            clock=clock,
+            chance=random.Random(1),
+        )
+        running = asyncio.create_task(uplink.run(stop))
+        outbox.put(Message("p/s", b"{}", 0))
+        await asyncio.sleep(stopped_after_s)
+        stop.set()
+        before_s = loop.time()
+        await running
+        assert loop.time() - before_s == pytest.approx(longest_s, abs=1e-6)
+
+    virtual.play(story)
 
 
 def test_offers_of_many_threads_all_arrive_each_thread_in_order() -> None:
