@@ -81,6 +81,8 @@ def test_the_suite_is_being_watched() -> None:
         ("edgeapp/dev/status", "well", 1),
         ("edgeapp/dev/p/set", "ON", 0),
         ("edgeapp/dev/p/s/snapshot", "\ufffd", 0),
+        ("edgeapp/dev/p/s", "\ufffd\ufffd\ufffd\ufffd\x00\x10JFIF", 0),
+        ("edgeapp/dev/p/s", "\ufffd", 1),
         ("edgeapp/dev/p/state", "", 0),
         ("edgeapp/dev/p/state", "running", 1),
         ("edgeapp/dev/p/state", "[]", 1),

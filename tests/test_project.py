@@ -12,7 +12,7 @@ import pytest
 from edgeapp.plan.builtins import BUILTINS
 from edgeapp.plan.discover import Registry
 
-HEAVY = ("cv2", "numpy", "onnxruntime")
+HEAVY = ("cv2", "numpy", "onnxruntime", "sqlite3", "aiomqtt")
 
 
 def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -36,7 +36,8 @@ def test_import_is_light() -> None:
 
 COMMANDS = (
     *("", "run", "check", "graph", "plugins", "schema", "tap", "bench"),
-    *("record", "replay", "test", "new"),
+    *("record", "replay", "test", "new", "status", "tune", "reload", "listen"),
+    *("outbox", "outbox status", "outbox peek", "outbox purge"),
 )
 
 
@@ -49,6 +50,21 @@ def test_help_is_light_and_ends_with_an_example(command: str) -> None:
     assert done.returncode == 0, done.stderr
     assert heavy.split() == ["heavy:"]
     assert any("edgeapp " + command in line for line in text[-5:]), text
+
+
+def test_a_pipeline_that_sends_nothing_loads_no_store_and_no_client(tmp_path: Path) -> None:
+    """A device that needs no broker pays for none."""
+    (tmp_path / "device.yaml").write_text("device: quiet\ndata_dir: data\n")
+    (tmp_path / "quiet.yaml").write_text(
+        "name: quiet\nstages:\n  sensor: {source: bearing, duration_s: 2, speed: fast}\n"
+        "  second: {transform: window, length_s: 1.0, hop_s: 1.0}\n"
+        "  numbers: {transform: features}\n  note: {output: jsonl, file: numbers.jsonl}\n"
+    )
+    code = REPORT + "import sys; from edgeapp.cli import main; sys.exit(main())"
+    given = [str(tmp_path / "quiet.yaml"), "--device", str(tmp_path / "device.yaml")]
+    done = python(code, "run", "--plain", *given)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].split() == ["heavy:", "numpy"]
 
 
 def test_python_versions_agree(repo: Path) -> None:
