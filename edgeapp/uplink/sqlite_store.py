@@ -418,15 +418,6 @@ def text_or_similar(raw: bytes) -> str:
     return raw.decode(errors="replace")
 
 
-def open_to_read(path: Path) -> sqlite3.Connection:
-    """Open a file for somebody else than the journal; it stays as it is.
-
-    Raises:
-        sqlite3.Error: it cannot be opened.
-    """
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1.0)
-
-
 def _size_of(path: Path) -> int:
     try:
         return path.stat().st_size

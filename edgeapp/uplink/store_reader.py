@@ -14,7 +14,14 @@ from typing import Any, NamedTuple, Self
 
 from edgeapp.core.message import Message, Priority
 from edgeapp.uplink.outbox import PRIORITIES, Key
-from edgeapp.uplink.sqlite_store import APPLICATION_ID, COLUMNS, VERSION, stored_of, told
+from edgeapp.uplink.sqlite_store import (
+    APPLICATION_ID,
+    COLUMNS,
+    VERSION,
+    stored_of,
+    text_or_similar,
+    told,
+)
 from edgeapp.uplink.store import Dead, Stored, StoreError, Tally
 from edgeapp.uplink.store_folder import store_files
 from edgeapp.uplink.wall_clock import Offset
@@ -53,10 +60,9 @@ class StoreReader:
             self._open(number, path)
         for path in sorted(folder.glob("*.damaged")):
             self.files.append(FileFacts(path.name, _bytes(path), "set aside, as it is damaged"))
-        if self._open_files:
+        for file in self._open_files:  # each knows of those before it
             with contextlib.suppress(StoreError), told():
-                rows = self._open_files[-1].db.execute("SELECT id FROM gone").fetchall()
-                self._gone = {row[0] for row in rows}
+                self._gone.update(row for (row,) in file.db.execute("SELECT id FROM gone"))
 
     def __enter__(self) -> Self:
         """Read."""
@@ -171,7 +177,7 @@ def _connected(path: Path) -> sqlite3.Connection:
         db = sqlite3.connect(
             f"{path.absolute().as_uri()}?{how}", uri=True, timeout=_PATIENCE_S, isolation_level=None
         )
-        db.text_factory = lambda raw: raw.decode(errors="replace")
+        db.text_factory = text_or_similar
         try:
             with told():
                 _check(db, path)

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from edgeapp.core.clock import FakeClock
 from edgeapp.core.message import Message
-from edgeapp.uplink.outbox import Key
+from edgeapp.uplink.outbox import PRIORITIES, Key
 from edgeapp.uplink.sqlite_store import SqliteStore
 from edgeapp.uplink.store import FILE_BITS, Change, Stored, disk_size
 from edgeapp.uplink.store_reader import StoreReader
+from tests.uplink.outboxes import message, outbox
 
 
 def write(folder: Path, number: int, run: int, count: int, *gone: int) -> None:
@@ -40,6 +42,43 @@ def test_files_are_read_in_order_and_what_is_gone_is_left_out(tmp_path: Path) ->
         assert whole.count == 4
         assert whole.bytes == 4 * disk_size(Message("p/s", b'{"n": 1}', 1))
         assert reader.waiting("bulk").count == reader.dead_count() == 0
+
+
+def test_what_each_file_knows_of_those_before_it_counts(tmp_path: Path) -> None:
+    """A file that took the place of a failed one, and failed as well, is not written any more."""
+    write(tmp_path, 1, 1, 4)
+    write(tmp_path, 2, 2, 1, 1)
+    write(tmp_path, 3, 3, 1, 3)
+    with StoreReader(tmp_path) as reader:
+        assert keys(reader.messages("normal", 9)) == [(1, 2), (1, 4), (2, 1), (3, 1)]
+        assert reader.waiting("normal").count == 4
+
+
+def test_an_outbox_in_use_is_seen_as_it_is(tmp_path: Path) -> None:
+    clock = FakeClock(10**12)
+    for run in (1, 2):
+        box = outbox(tmp_path / "o", clock, run=run)
+        for n in range(6):
+            box.put(message(n, clock, PRIORITIES[n % 3]))
+        box.put(message(9, clock, "critical", topic="refused/t"))
+        for entry in box.take(3):
+            if entry.message.topic == "refused/t":
+                box.refuse(entry.key, "not authorised")
+        clock.advance(6)
+        box.step()
+        if run == 1:
+            box.close()
+    with StoreReader(tmp_path / "o") as reader:
+        assert [reader.waiting(name).count for name in PRIORITIES] == [4, 4, 4]
+        assert keys(reader.messages("normal", 1)) == [(1, 2)]
+        assert keys(reader.messages("normal", 1, newest=True)) == [(2, 5)]
+        assert reader.dead_count() == 2
+        (dead,) = reader.dead(1, newest=True)
+        assert (dead.key.run, dead.message.topic, dead.reason) == (2, "refused/t", "not authorised")
+        runs, offsets = reader.boots()
+        assert runs == {1: "boot-1", 2: "boot-1"}
+        assert offsets["boot-1"].synced
+    box.close()
 
 
 def test_files_that_cannot_be_used_are_named_and_the_others_read(tmp_path: Path) -> None:
