@@ -222,8 +222,7 @@ class Ledger(MemoryOutbox):
             if batch.items or everything or self._gaps_wanted or self._chores_ns <= now_ns:
                 if self._gaps_wanted:
                     batch.telling = self._gaps.ripe()
-                    for gap in batch.telling:
-                        self._freeze(gap)
+                    self._freeze(batch.telling)
                     self._gaps_wanted = False
                 batch.deleted, self._deleted = self._deleted, []
                 batch.dead, self._dead = self._dead, []
@@ -245,7 +244,7 @@ class Ledger(MemoryOutbox):
             self._held.difference_update(slot.id for _, slot in batch.deleted)
             for gap, row in zip(batch.gaps, gap_rows, strict=True):
                 self._gaps.written(gap, row)
-            self._telling += [self._telling_of(gap) for gap in batch.telling]
+            self._tell(batch.telling)
             if not any(len(lane.unwritten) > _BATCH for lane in self._lanes.values()):
                 self._urgent = False
 
@@ -256,7 +255,7 @@ class Ledger(MemoryOutbox):
             self._dead[:0] = batch.dead
             self._gaps.undo(batch.gaps, batch.gaps_deleted)
             # Who reads it must know now: the disk may be gone for good.
-            self._telling += [self._telling_of(gap) for gap in batch.telling]
+            self._tell(batch.telling)
             self._plan_chores()
 
     def opened(

@@ -209,9 +209,9 @@ class MemoryOutbox:
     def _tell_gaps(self) -> None:
         """There is a connection: tell what has not been told."""
         if self._device:
-            for gap in self._gaps.ripe():
-                self._freeze(gap)
-                self._telling.append(self._telling_of(gap))
+            gaps = self._gaps.ripe()
+            self._freeze(gaps)
+            self._tell(gaps)
 
     def _give_back(self) -> None:
         for item in reversed(self._in_flight.values()):
@@ -280,9 +280,13 @@ class MemoryOutbox:
             count += 1
         return count
 
-    def _freeze(self, gap: Gap) -> None:
-        self._offered += 1
-        self._gaps.freeze(gap, Key(self._run, self._next_number()), self._clock.now_ns())
+    def _freeze(self, gaps: list[Gap]) -> None:
+        for gap in gaps:
+            self._gaps.freeze(gap, Key(self._run, self._next_number()), self._clock.now_ns())
+
+    def _tell(self, gaps: list[Gap]) -> None:
+        self._offered += len(gaps)
+        self._telling += [self._telling_of(gap) for gap in gaps]
 
     def _telling_of(self, gap: Gap, boot: str | None = None) -> Item:
         message = gap.message(self._device)

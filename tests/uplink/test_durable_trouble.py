@@ -269,6 +269,30 @@ def test_a_commit_tells_of_no_drop_that_comes_while_it_is_made(clock: FakeClock)
     assert [(gap.id, gap.count) for gap in again.gaps_then] == [(7, 2)]
 
 
+def test_every_message_is_counted_in_the_midst_of_a_commit_too(
+    folder: Path, clock: FakeClock
+) -> None:
+    """Also the one that tells of a gap, which can be sent once it is written."""
+    sums: list[int] = []
+
+    class Asking(SqliteStore):
+        def write(self, change: Change) -> None:
+            now = box.statistics()
+            check_sum(now)
+            sums.append(now.offered)
+            super().write(change)
+
+    box = outbox(folder, clock, open_store=lambda path: Asking(path, 1), max_messages=2)
+    for n in range(5):
+        box.put(message(n, clock, "bulk"))
+    box.take(1)
+    box.step()
+    box.step()
+    assert sums[-1] == 5
+    assert box.statistics().offered == 6
+    box.close()
+
+
 def test_states_that_do_not_fit_into_memory_are_left_to_the_disk(
     folder: Path, clock: FakeClock
 ) -> None:
