@@ -12,6 +12,8 @@ from pydantic_core import core_schema
 
 from edgeapp.errors import Unavailable
 
+MOST_BYTES = 64 * 1024
+"""Of a secret in a file."""
 _REFERENCE = re.compile(r"(cred|env):([A-Za-z0-9_.-]+)")
 
 
@@ -53,10 +55,20 @@ class Secret:
             raise Unavailable(
                 f"credential '{self._name}' cannot be read: $CREDENTIALS_DIRECTORY is not set"
             )
+        file = Path(folder) / self._name
         try:
-            return (Path(folder) / self._name).read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise Unavailable(f"credential '{self._name}' cannot be read: {error}") from None
+            with open(file, "rb", opener=_without_waiting) as opened:
+                data = opened.read(MOST_BYTES + 1)
+            text = data.decode("utf-8").rstrip("\r\n")
+        except OSError as error:
+            problem = error.strerror or str(error)
+        except UnicodeDecodeError:
+            problem = "it is not UTF-8 text"
+        else:
+            if len(data) <= MOST_BYTES:
+                return text
+            problem = f"it has more than {MOST_BYTES:,} bytes"
+        raise Unavailable(f"credential '{self._name}' cannot be read from '{file}': {problem}")
 
     def __repr__(self) -> str:
         """Never the secret, nor where it is."""
@@ -90,3 +102,8 @@ class Secret:
     ) -> JsonSchemaValue:
         """A text that is a reference; `format` tells whoever explains options."""
         return {"type": "string", "format": "secret", "pattern": f"^({_REFERENCE.pattern})$"}
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opening a pipe that nobody writes to would last for ever."""
+    return os.open(path, flags | os.O_NONBLOCK)

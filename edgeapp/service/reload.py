@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeapp.config.device import DeviceConfig
+from edgeapp.document.reader import read_bytes
 from edgeapp.document.render import clean, clean_place
 from edgeapp.errors import Complaint, ConfigError
 from edgeapp.plan.graph import Plan
@@ -157,9 +158,10 @@ class _Known:
 
 def _mark(file: Path) -> Mark:
     try:
-        return (hashlib.sha256(file.read_bytes()).digest(),)
-    except OSError as error:
-        return (error.errno,)
+        # As far as it would be read: there may be a pipe by now, or something without an end.
+        return (hashlib.sha256(read_bytes(file)).digest(),)
+    except ConfigError as error:
+        return tuple(one.problem for one in error.complaints)
 
 
 def _models(plan: Plan) -> Mark:

@@ -15,6 +15,7 @@ from paho.mqtt.properties import Properties
 
 from edgeapp.core.clock import Clock, MonotonicClock
 from edgeapp.core.context import Log
+from edgeapp.core.secret import Secret
 from edgeapp.errors import Unavailable
 from edgeapp.uplink.connection import Endpoint, OnAck, OnMessage, Publication
 from edgeapp.uplink.expiry import ExpiryWatch
@@ -24,6 +25,7 @@ from edgeapp.uplink.versions import Version, Versions
 from edgeapp.uplink.welcome import NotUnderstoodError
 
 _PROTOCOLS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
+_LONGEST_FIELD = 65_535
 _INBOUND_WINDOW = 100  # messages that the broker may send before one is acknowledged
 
 
@@ -84,8 +86,8 @@ class Connector:
     ) -> "MqttConnection":
         endpoint, will = self._endpoint, self._will
         # Read each time: they may have been renewed. Before dialling, which takes longer.
-        username = endpoint.username.reveal() if endpoint.username else None
-        password = endpoint.password.reveal() if endpoint.password else None
+        username = _revealed("username", endpoint.username)
+        password = _revealed("password", endpoint.password)
         client = aiomqtt.Client(
             endpoint.host,
             endpoint.port,
@@ -112,6 +114,31 @@ class Connector:
 
     def _unavailable(self, problem: object) -> Unavailable:
         return Unavailable(f"broker {self._endpoint}: {problem}")
+
+
+def _revealed(option: str, secret: Secret | None) -> str | None:
+    """A secret as a field of a CONNECT. What is wrong is said without it.
+
+    Raises:
+        Unavailable: it is not there, or is more or other than such a field can hold.
+    """
+    if secret is None:
+        return None
+    text = secret.reveal()
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise Unavailable(f"what mqtt.{option} refers to is not UTF-8 text") from None
+    if size > _LONGEST_FIELD:
+        raise Unavailable(
+            f"what mqtt.{option} refers to has {size:,} bytes: MQTT takes {_LONGEST_FIELD:,}"
+        )
+    if any(ord(char) < ord(" ") for char in text):
+        raise Unavailable(
+            f"what mqtt.{option} refers to has a line break or control character in it: "
+            "store it in one line, and nothing else"
+        )
+    return text
 
 
 def _connect_properties() -> Properties:

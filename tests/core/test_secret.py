@@ -1,8 +1,9 @@
+import os
 from pathlib import Path
 
 import pytest
 
-from edgeapp.core.secret import Secret
+from edgeapp.core.secret import MOST_BYTES, Secret
 from edgeapp.errors import Unavailable
 
 
@@ -23,6 +24,24 @@ def test_secret_is_read_from_a_credential_without_its_line_end(tmp_path: Path) -
 def test_a_missing_secret_is_unavailable(reference: str, tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r"(?i)missing"):
         Secret(reference).reveal({"CREDENTIALS_DIRECTORY": str(tmp_path)})
+
+
+def test_what_is_no_file_of_text_is_said_without_waiting_and_without_the_secret(
+    tmp_path: Path,
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "binary").write_bytes(b"hunter2\xff")
+    (tmp_path / "long").write_text("hunter2" * MOST_BYTES)
+    for name, why in {
+        "folder": "Is a directory",
+        "binary": "it is not UTF-8 text",
+        "long": "it has more than 65,536 bytes",
+    }.items():
+        with pytest.raises(Unavailable, match=why) as caught:
+            Secret(f"cred:{name}").reveal({"CREDENTIALS_DIRECTORY": str(tmp_path)})
+        assert "hunter2" not in str(caught.value)
+    assert Secret("cred:pipe").reveal({"CREDENTIALS_DIRECTORY": str(tmp_path)}) == ""
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -168,6 +169,26 @@ def test_a_file_that_is_nonsense_or_gone_changes_nothing(
             bench.belt.unlink()
         else:
             bench.belt.write_bytes(content)
+        with pytest.raises(RefusedError, match=r"nothing was changed: belt\.yaml"):
+            await reload()
+        assert app.pipelines == before
+
+    bench.run(script)
+
+
+@pytest.mark.parametrize(
+    "put", [os.mkfifo, lambda file: file.symlink_to("/dev/zero"), lambda file: file.mkdir()]
+)
+def test_what_is_no_file_is_neither_waited_for_nor_read_to_its_end(
+    tmp_path: Path, put: Callable[[Path], None]
+) -> None:
+    """Else a pipe in a file's place would end all commands, and a device all memory."""
+    bench = Bench(tmp_path)
+
+    async def script(app: App, reload: Reload) -> None:
+        before = list(app.pipelines)
+        bench.belt.unlink()
+        put(bench.belt)
         with pytest.raises(RefusedError, match=r"nothing was changed: belt\.yaml"):
             await reload()
         assert app.pipelines == before

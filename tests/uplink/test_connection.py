@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from edgeapp.core.clock import FakeClock
+from edgeapp.core.secret import Secret
 from edgeapp.errors import Unavailable
 from edgeapp.uplink import session
 from edgeapp.uplink.client import Connector
@@ -721,3 +722,32 @@ def test_giving_up_while_the_broker_thinks_closes_the_socket() -> None:
         await gone.wait()
 
     run(thinking, story)
+
+
+@pytest.mark.parametrize(
+    ("secret", "why"),
+    [
+        ("hunter2\nhunter3", "line break or control character"),
+        ("hunter2\x07", "line break or control character"),
+        ("hunter2" * 10_000, "has 70,000 bytes"),
+        ("hunter2\udcff", "is not UTF-8 text"),
+    ],
+)
+@pytest.mark.parametrize("option", ["username", "password"])
+def test_a_secret_that_a_connect_cannot_hold_is_one_sentence_without_it(
+    monkeypatch: pytest.MonkeyPatch, option: str, secret: str, why: str
+) -> None:
+    """And not ten seconds of silence, after which the broker is to blame."""
+    given = {"username": "me", "password": "pass", option: secret}
+    reveal = Secret.reveal
+
+    def revealed(self: Secret) -> str:
+        return reveal(self, given)
+
+    monkeypatch.setattr(Secret, "reveal", revealed)
+    endpoint = Endpoint("127.0.0.1", 1, Secret("env:username"), Secret("env:password"))
+
+    with pytest.raises(Unavailable, match=why) as caught:
+        asyncio.run(Connector(endpoint)(lambda _packet_id, _refusal: None))
+    assert f"mqtt.{option}" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
