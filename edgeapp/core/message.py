@@ -9,7 +9,8 @@ Priority = Literal["critical", "normal", "bulk"]
 
 _LONGEST_TTL_S = 2.0**32  # what MQTT 5 can say
 _LEAST_BODY = len('{"a":1}')
-_TOPIC = re.compile(r"[^\x00-\x1f\x7f+#\ud800-\udfff]{1,1024}")
+_TOPIC = re.compile(r"[^\x00-\x1f\x7f-\x9f+#\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]{1,1024}")
+"""Without what MQTT lets a broker hang up on (its section 1.5.4)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from edgeapp.errors import Unavailable
 from edgeapp.uplink import traffic
 from edgeapp.uplink.connection import Connection, Publication
 from edgeapp.uplink.memory_outbox import MemoryOutbox
-from edgeapp.uplink.sender import DRAIN_S, SHORT_S, STABLE_S, MqttUplink, NullUplink
+from edgeapp.uplink.sender import DRAIN_S, OFTEN_S, SHORT_S, STABLE_S, MqttUplink, NullUplink
 from edgeapp.uplink.traffic import WINDOW
 from edgeapp.uplink.wall_clock import WallClock
 from edgeapp.uplink.wire import Sealer, Topics
@@ -202,6 +202,31 @@ def test_a_connection_that_never_holds_is_tried_ever_more_slowly() -> None:
     assert max(asyncio.run(story(STABLE_S))) <= 1.0
 
 
+@pytest.mark.parametrize(("held_s", "asked"), [(OFTEN_S * 0.9, 9), (OFTEN_S * 1.1, 0)])
+def test_connections_that_are_cut_again_and_again_ask_for_another_device_of_the_name(
+    held_s: float, asked: int
+) -> None:
+    """Some brokers hang up on the one of two without a word."""
+
+    async def story() -> list[str]:
+        device = Device(FakeBroker())
+        running = asyncio.create_task(device.uplink.run(device.stop))
+        for n in range(1, 13):
+            while len(device.broker.connections) < n:
+                await asyncio.sleep(0)
+            await device.settle_down()
+            device.clock.advance(held_s)
+            device.broker.connections[-1].lose()
+        while len(device.broker.connections) < 13:
+            await asyncio.sleep(0)
+        device.stop.set()
+        await running
+        return [str(facts.get("problem")) for _event, facts in device.log.events]
+
+    problems = asyncio.run(story())
+    assert sum("another device of this name" in problem for problem in problems) == asked
+
+
 def test_a_run_that_ends_before_the_connection_is_up_still_sends() -> None:
     async def story() -> None:
         device = Device(FakeBroker())
@@ -354,7 +379,6 @@ def test_a_stop_waits_for_a_silent_broker_only_where_messages_would_be_lost(
     kind: type[MemoryOutbox], stopped_after_s: float, longest_s: float
 ) -> None:
     """But a second for the first connection, as a short run is not yet connected."""
-
     attempts = iter((20.0, 1000.0))
 
     async def silent(*_: object, **__: object) -> Connection:
