@@ -144,6 +144,7 @@ class SqliteStore:
         many = self._db.executemany
         boot = change.boot
         if boot is not None:
+            self._forget_runs()
             self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (self._run, boot[0]))
             if boot[1] is not None:
                 self._db.execute(
@@ -176,6 +177,16 @@ class SqliteStore:
             self.dead_count = self._dead_bytes = 0
         if change.dead:
             self._bury(change)
+
+    def _forget_runs(self) -> None:
+        """Those of which nothing is left: a device may be started without end."""
+        run = self._db.execute
+        found = [run("SELECT min(run) FROM gap WHERE number").fetchone()]
+        for name in PRIORITIES:
+            found.append(run(f"SELECT run FROM {name} ORDER BY id LIMIT 1").fetchone())  # noqa: S608  a constant
+        oldest = min((row[0] for row in found if row and row[0] is not None), default=self._run)
+        run("DELETE FROM run WHERE run < ? AND run NOT IN (SELECT run FROM dead)", (oldest,))
+        run("DELETE FROM boot WHERE boot NOT IN (SELECT boot FROM run)")
 
     def _write_messages(self, change: Change) -> None:
         many = self._db.executemany

@@ -12,6 +12,7 @@ from edgeapp.uplink.journal import FIRST_PAUSE_S, DiskLimits
 from edgeapp.uplink.outbox import Entry, Key
 from edgeapp.uplink.sqlite_store import SqliteStore
 from edgeapp.uplink.store import Change, Stored, StoreError
+from edgeapp.uplink.store_reader import StoreReader
 from tests.uplink.outboxes import (
     check_sum,
     drain,
@@ -480,6 +481,26 @@ def test_a_damaged_message_is_dropped_and_told_and_the_others_are_sent(
     (gap,) = gaps(taken)
     assert (gap["reason"], gap["count"], gap["first"]) == ("disk", 1, "dev/1/5")
     box.close()
+
+
+def test_runs_of_which_nothing_is_left_are_forgotten(folder: Path, clock: FakeClock) -> None:
+    """But for those of which a message waits, or was refused."""
+    for run in range(1, 30):
+        box = outbox(folder, clock, run=run, wall=wall(clock, f"boot-{run}"))
+        box.put(message(run, clock, "critical"))
+        box.step()
+        for entry in box.take(1) + (drain(box, clock) if run < 20 else []):
+            if run == 5:
+                box.refuse(entry.key, "no")
+            else:
+                box.settle(entry.key)
+        if run >= 20:
+            box.put(message(run, clock, "critical"))
+        box.close()
+    with StoreReader(folder) as reader:
+        runs, offsets = reader.boots()
+    assert sorted(runs) == [5, *range(20, 30)]
+    assert offsets.keys() == set(runs.values())
 
 
 def test_the_thread_does_it_too(folder: Path) -> None:
