@@ -7,13 +7,13 @@ again, and take the success of that for the truth.
 import contextlib
 import ctypes
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from edgeapp.core.message import Message, Priority
+from edgeapp.core.message import Priority
 from edgeapp.uplink.gaps import Gap
 from edgeapp.uplink.outbox import PRIORITIES, Key
+from edgeapp.uplink.sqlite_rows import COLUMNS, row_of, stored_of, text_or_similar, told
 from edgeapp.uplink.store import (
     MAX_DEAD,
     MAX_DEAD_BYTES,
@@ -24,8 +24,6 @@ from edgeapp.uplink.store import (
     Stored,
     StoreError,
     Tally,
-    Trouble,
-    checksum,
     stored_size,
 )
 from edgeapp.uplink.wall_clock import Offset
@@ -61,13 +59,9 @@ _SCHEMA = [
     "CREATE TABLE gone(id INTEGER PRIMARY KEY, class TEXT NOT NULL)",
     *(f"INSERT INTO tally VALUES ('{name}', 0, 0)" for name in PRIORITIES),  # noqa: S608  a constant
 ]
-COLUMNS = "id, run, number, retain, binary, taken_ns, ttl_s, crc, content_type, topic, body"
-"""Of a message."""
 _SIZE = "length(topic) + length(content_type) + length(body)"
 
 _NO_CHECKPOINT_ON_CLOSE = 1006  # sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, as of Python 3.12
-_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
-_PASSING = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
 class SqliteStore:
@@ -181,9 +175,11 @@ class SqliteStore:
     def _forget_runs(self) -> None:
         """Those of which nothing is left: a device may be started without end."""
         run = self._db.execute
-        found = [run("SELECT min(run) FROM gap WHERE number").fetchone()]
-        for name in PRIORITIES:
-            found.append(run(f"SELECT run FROM {name} ORDER BY id LIMIT 1").fetchone())  # noqa: S608  a constant
+        firsts = [
+            "SELECT min(run) FROM gap WHERE number",
+            *(f"SELECT run FROM {name} ORDER BY id LIMIT 1" for name in PRIORITIES),  # noqa: S608  a constant
+        ]
+        found = [run(query).fetchone() for query in firsts]
         oldest = min((row[0] for row in found if row and row[0] is not None), default=self._run)
         run("DELETE FROM run WHERE run < ? AND run NOT IN (SELECT run FROM dead)", (oldest,))
         run("DELETE FROM boot WHERE boot NOT IN (SELECT boot FROM run)")
@@ -201,7 +197,7 @@ class SqliteStore:
             self.tallies[stored.priority].count += 1
             self.tallies[stored.priority].bytes += stored.size
         for name in PRIORITIES:
-            added = map(_row, (stored for stored in change.added if stored.priority == name))
+            added = map(row_of, (stored for stored in change.added if stored.priority == name))
             many(f"INSERT INTO {name} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", added)  # noqa: S608  a constant
         changed = {stored.priority for stored in change.added}
         changed |= {priority for priority, _ in change.deleted}
@@ -376,57 +372,6 @@ class SqliteStore:
     def _number(self, pragma: str) -> int:
         number: int = self._db.execute(f"PRAGMA {pragma}").fetchone()[0]
         return number
-
-
-@contextlib.contextmanager
-def told() -> Iterator[None]:
-    """What goes wrong with the file, in our words."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StoreError(_trouble(error), str(error)) from None
-    except OSError as error:
-        raise StoreError("failed", str(error)) from None
-    except (TypeError, ValueError, KeyError, OverflowError) as error:
-        # Values that we never wrote.
-        raise StoreError("damaged", f"nonsense in the file: {error!r}") from None
-
-
-def _trouble(error: sqlite3.Error) -> Trouble:
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    if code in _PASSING:
-        return "full"
-    # An error of the language: a table or a column is not there.
-    return "damaged" if code in _DAMAGED or code == sqlite3.SQLITE_ERROR else "failed"
-
-
-def _row(stored: Stored) -> tuple[Any, ...]:
-    m = stored.message
-    assert m is not None
-    return (
-        *(stored.id, *stored.key, m.retain, m.binary, m.taken_ns, m.ttl_s),
-        *(checksum(m.topic, m.body), m.content_type, m.topic, m.body),
-    )
-
-
-def stored_of(priority: Priority, row: Sequence[Any]) -> Stored:
-    """A message from a row of `COLUMNS`; without it where the row is damaged."""
-    id_, run, number, retain, binary, taken_ns, ttl_s, crc, content_type, topic, body = row
-    message: Message | None = None
-    size = stored_size(sum(len(part) for part in (topic, content_type, body)))
-    with contextlib.suppress(TypeError, ValueError, AttributeError):
-        if checksum(topic, body) == crc:
-            message = Message(
-                *(str(topic), bytes(body), int(taken_ns), priority, bool(binary), bool(retain)),
-                *(None if ttl_s is None else float(ttl_s), str(content_type)),
-            )
-            message.check()
-    return Stored(id_, Key(int(run), int(number)), message, priority, size)
-
-
-def text_or_similar(raw: bytes) -> str:
-    """Text of a column, also where its bytes are damaged."""
-    return raw.decode(errors="replace")
 
 
 def _size_of(path: Path) -> int:

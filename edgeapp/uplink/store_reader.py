@@ -14,14 +14,8 @@ from typing import Any, NamedTuple, Self
 
 from edgeapp.core.message import Message, Priority
 from edgeapp.uplink.outbox import PRIORITIES, Key
-from edgeapp.uplink.sqlite_store import (
-    APPLICATION_ID,
-    COLUMNS,
-    VERSION,
-    stored_of,
-    text_or_similar,
-    told,
-)
+from edgeapp.uplink.sqlite_rows import COLUMNS, stored_of, text_or_similar, told
+from edgeapp.uplink.sqlite_store import APPLICATION_ID, VERSION
 from edgeapp.uplink.store import Dead, Stored, StoreError, Tally
 from edgeapp.uplink.store_folder import store_files
 from edgeapp.uplink.wall_clock import Offset
