@@ -19,6 +19,7 @@ from edgeapp.errors import Unavailable
 from edgeapp.uplink.connection import Connect, Connection, Extra, OnMessage, Publication, Refusal
 from edgeapp.uplink.held import HeldStates, State
 from edgeapp.uplink.outbox import Entry, Key, Outbox, OutboxStatistics
+from edgeapp.uplink.reasons import CUT
 from edgeapp.uplink.refusals import Retries, SeldomLog
 from edgeapp.uplink.subscriptions import Subscriptions
 from edgeapp.uplink.suspects import Suspects
@@ -270,7 +271,7 @@ class MqttUplink:
                 return
             self._failures = 1 if self._held_ns >= STABLE_S * NS else self._failures + 1
             self._cuts = self._cuts + 1 if 0 < self._held_ns < OFTEN_S * NS else 0
-            if self._cuts >= MOST_CUTS:
+            if self._cuts >= MOST_CUTS and problem.endswith(CUT):
                 problem = f"{problem}; {_CUT_AGAIN}"
             if problem != self._problem:
                 self._log.warning("no connection to the broker, trying again", problem=problem)

@@ -16,6 +16,7 @@ from edgeapp.errors import Unavailable
 from edgeapp.uplink import traffic
 from edgeapp.uplink.connection import Connection, Publication
 from edgeapp.uplink.memory_outbox import MemoryOutbox
+from edgeapp.uplink.reasons import CUT
 from edgeapp.uplink.sender import DRAIN_S, OFTEN_S, SHORT_S, STABLE_S, MqttUplink, NullUplink
 from edgeapp.uplink.traffic import WINDOW
 from edgeapp.uplink.wall_clock import WallClock
@@ -202,9 +203,16 @@ def test_a_connection_that_never_holds_is_tried_ever_more_slowly() -> None:
     assert max(asyncio.run(story(STABLE_S))) <= 1.0
 
 
-@pytest.mark.parametrize(("held_s", "asked"), [(OFTEN_S * 0.9, 9), (OFTEN_S * 1.1, 0)])
+@pytest.mark.parametrize(
+    ("held_s", "reason", "asked"),
+    [
+        (OFTEN_S * 0.9, CUT, 9),
+        (OFTEN_S * 1.1, CUT, 0),
+        (OFTEN_S * 0.9, "the broker shuts down", 0),
+    ],
+)
 def test_connections_that_are_cut_again_and_again_ask_for_another_device_of_the_name(
-    held_s: float, asked: int
+    held_s: float, reason: str, asked: int
 ) -> None:
     """Some brokers hang up on the one of two without a word."""
 
@@ -216,7 +224,7 @@ def test_connections_that_are_cut_again_and_again_ask_for_another_device_of_the_
                 await asyncio.sleep(0)
             await device.settle_down()
             device.clock.advance(held_s)
-            device.broker.connections[-1].lose()
+            device.broker.connections[-1].lost.set_result(reason)
         while len(device.broker.connections) < 13:
             await asyncio.sleep(0)
         device.stop.set()
