@@ -72,13 +72,12 @@ class Lane:
         self.bytes += item.size
 
     def put_back(self, item: Item) -> None:
-        """Let a message wait again, before all others of its lane."""
-        if not item.replay:
-            self.live.appendleft(item)
-        elif item.row:
-            self.head.appendleft(item)
-        else:
-            self.tail.appendleft(item)
+        """Let a message wait again, before all newer ones of its lane."""
+        backlog = self.head if item.row else self.tail
+        waiting = backlog if item.replay else self.live
+        # Older ones are there where a broker did not take them, before the connection was lost.
+        newer = (place for place, other in enumerate(waiting) if other.key > item.key)
+        waiting.insert(next(newer, len(waiting)), item)
         self.count += 1
         self.bytes += item.size
 

@@ -102,6 +102,16 @@ def test_settling_twice_or_something_unknown_changes_nothing() -> None:
     assert (statistics.settled, statistics.dropped) == (1, {})
 
 
+def test_what_was_not_taken_stays_before_what_was_under_way_with_it() -> None:
+    outbox = MemoryOutbox()
+    for n in range(3):
+        outbox.put(message(n))
+    first, second, third = outbox.take(3)
+    outbox.retry(first.key)
+    outbox.give_back()
+    assert outbox.take(3) == [first, second, third]
+
+
 Step = Literal["put", "take", "settle", "refuse", "give_back", "close"]
 steps = st.tuples(
     st.sampled_from(("put", "put", "put", "take", "settle", "refuse", "give_back")),
