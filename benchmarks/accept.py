@@ -120,7 +120,7 @@ MQTT = {
         "tests/uplink/test_independent_client.py"
     ),
     "wrong CA, expired, wrong name, wrong password; brokers that misbehave": (
-        "tests/uplink/test_tls.py tests/uplink/test_client.py tests/uplink/test_connection.py"
+        "tests/uplink/mqtt/test_tls.py tests/uplink/mqtt/test_client.py tests/uplink/test_connection.py"
     ),
     "poison, lanes, held states, replay pace on virtual time": (
         "tests/uplink/test_suspects.py tests/uplink/test_traffic.py tests/uplink/test_held.py "

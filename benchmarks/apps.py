@@ -22,9 +22,9 @@ from edgeapp.runtime.kit import Kit
 from edgeapp.runtime.status import PipelineStatus
 from edgeapp.testing import RecordingUplink
 from edgeapp.testing.stage import LogBook
-from edgeapp.uplink.client import Connector
 from edgeapp.uplink.connection import Endpoint, Publication
 from edgeapp.uplink.memory_outbox import MemoryOutbox
+from edgeapp.uplink.mqtt.client import Connector
 from edgeapp.uplink.sender import MqttUplink
 from edgeapp.uplink.wall_clock import WallClock
 from edgeapp.uplink.wire import Sealer, Topics

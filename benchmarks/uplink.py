@@ -20,9 +20,9 @@ from typing import Any
 from benchmarks.compare import Reading, Row, alternate, spread, worker
 from edgeapp.core.clock import MonotonicClock
 from edgeapp.core.message import Message
-from edgeapp.uplink.client import Connector
 from edgeapp.uplink.connection import Endpoint, Publication
 from edgeapp.uplink.memory_outbox import MemoryOutbox
+from edgeapp.uplink.mqtt.client import Connector
 from edgeapp.uplink.outbox import FRESH_S, Key
 from edgeapp.uplink.sender import MqttUplink
 from edgeapp.uplink.traffic import WINDOW

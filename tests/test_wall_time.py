@@ -7,8 +7,8 @@ from pathlib import Path
 ALLOWED = {
     "uplink/wall_clock.py": "the one place where monotonic time becomes wall time",
     "uplink/run_number.py": "a number to go on from where the disk holds none",
-    "uplink/client.py": "hands it to the watch over the certificate, which expires by wall time",
-    "uplink/tls.py": "tells when a certificate has expired",
+    "uplink/mqtt/client.py": "hands it to the watch over the certificate, which expires by wall time",
+    "uplink/mqtt/tls.py": "tells when a certificate has expired",
     "cli/costs.py": "notes when something was measured",
 }
 

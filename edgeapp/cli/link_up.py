@@ -134,8 +134,8 @@ def _on_disk(
     device: DeviceConfig, run: int, wall: WallClock, *, log: Log, clock: Clock
 ) -> "DurableOutbox":
     # sqlite3 is loaded only where it is used.
+    from edgeapp.uplink.disk.journal import DiskLimits
     from edgeapp.uplink.durable_outbox import DurableOutbox
-    from edgeapp.uplink.journal import DiskLimits
 
     quotas = device.outbox
     return DurableOutbox(
@@ -161,7 +161,7 @@ def _to(
     clock: Clock,
     hints: tuple[str, ...] = (),
 ) -> LinkUp:
-    from edgeapp.uplink.client import Connector
+    from edgeapp.uplink.mqtt.client import Connector
 
     topics = Topics(device.device, device.mqtt.prefix if device.mqtt else ROOT)
     connect = Connector(

@@ -17,7 +17,7 @@ from edgeapp.uplink.outbox import PRIORITIES
 if TYPE_CHECKING:
     from edgeapp.config.device import DeviceConfig
     from edgeapp.core.message import Priority
-    from edgeapp.uplink.store_reader import StoreReader
+    from edgeapp.uplink.disk.store_reader import StoreReader
 
 Class = Annotated[
     tuple[Literal["critical", "normal", "bulk"], ...],
@@ -82,7 +82,7 @@ def peek(
         raise exits.Quit(exits.USAGE, f"a number of messages is 1 to {_MOST:,}, not {limit:,}")
     config = _config(device)
     from edgeapp.service.outbox_look import dead_rows, waiting_rows
-    from edgeapp.uplink.store import StoreError
+    from edgeapp.uplink.disk.store import StoreError
 
     rows_of = dead_rows if dead else waiting_rows
     with _reader(config) as reader:
@@ -162,7 +162,7 @@ def _reader(config: "DeviceConfig") -> "StoreReader":
     Raises:
         Quit: there is none, or it may not be read.
     """
-    from edgeapp.uplink.store_reader import StoreReader
+    from edgeapp.uplink.disk.store_reader import StoreReader
 
     folder = _folder(config)
     try:

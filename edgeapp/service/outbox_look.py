@@ -8,9 +8,9 @@ from typing import Any
 
 from edgeapp.core.clock import NS, MonotonicClock
 from edgeapp.core.message import Message, Priority
+from edgeapp.uplink.disk.store import StoreError
+from edgeapp.uplink.disk.store_reader import StoreReader
 from edgeapp.uplink.outbox import Key
-from edgeapp.uplink.store import StoreError
-from edgeapp.uplink.store_reader import StoreReader
 from edgeapp.uplink.wall_clock import WallClock
 
 Row = dict[str, Any]

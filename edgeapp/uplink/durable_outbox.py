@@ -8,11 +8,11 @@ from pathlib import Path
 from edgeapp.core.clock import Clock
 from edgeapp.core.context import Log
 from edgeapp.core.message import Priority
-from edgeapp.uplink.journal import DiskLimits, Journal
-from edgeapp.uplink.ledger import Ledger
+from edgeapp.uplink.disk.journal import DiskLimits, Journal
+from edgeapp.uplink.disk.ledger import Ledger
+from edgeapp.uplink.disk.store import Store
+from edgeapp.uplink.disk.store_folder import OpenStore, StoreFolder
 from edgeapp.uplink.outbox import OutboxStatistics
-from edgeapp.uplink.store import Store
-from edgeapp.uplink.store_folder import OpenStore, StoreFolder
 from edgeapp.uplink.wall_clock import WallClock
 
 CLOSE_S = 5.0
@@ -113,7 +113,7 @@ class DurableOutbox(Ledger):
 
 def _opener(run: int) -> OpenStore:
     def open_store(path: Path) -> Store:
-        from edgeapp.uplink.sqlite_store import SqliteStore
+        from edgeapp.uplink.disk.sqlite_store import SqliteStore
 
         return SqliteStore(path, run)
 

@@ -18,8 +18,8 @@ from edgeapp.core.message import Message, NeverArrives, Watched
 from edgeapp.errors import Unavailable
 from edgeapp.uplink.connection import Connect, Connection, Extra, OnMessage, Publication, Refusal
 from edgeapp.uplink.held import HeldStates, State
+from edgeapp.uplink.mqtt.reasons import CUT
 from edgeapp.uplink.outbox import Entry, Key, Outbox, OutboxStatistics
-from edgeapp.uplink.reasons import CUT
 from edgeapp.uplink.refusals import Retries, SeldomLog
 from edgeapp.uplink.subscriptions import Subscriptions
 from edgeapp.uplink.suspects import Suspects

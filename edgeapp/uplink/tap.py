@@ -21,7 +21,7 @@ async def tap(
     Raises:
         Unavailable: the broker is not there, refuses, or the connection was lost.
     """
-    from edgeapp.uplink.client import Connector  # aiomqtt is loaded only where it is used
+    from edgeapp.uplink.mqtt.client import Connector  # aiomqtt is loaded only where it is used
 
     ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 

@@ -24,7 +24,7 @@ for _name in (
     "edgeapp.sources.bearing",
     "edgeapp.transforms.features",
     "edgeapp.transforms.window",
-    "edgeapp.uplink.client",
+    "edgeapp.uplink.mqtt.client",
     "sqlite3",
 ):
     import_module(_name)

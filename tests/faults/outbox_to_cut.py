@@ -16,9 +16,9 @@ from typing import Any
 
 from edgeapp.core.clock import FakeClock, MonotonicClock
 from edgeapp.core.message import Message, Priority
-from edgeapp.uplink import sqlite_store
+from edgeapp.uplink.disk import sqlite_store
+from edgeapp.uplink.disk.journal import DiskLimits
 from edgeapp.uplink.durable_outbox import DurableOutbox
-from edgeapp.uplink.journal import DiskLimits
 from edgeapp.uplink.wall_clock import WallClock
 from tests.faults.forks import serve
 from tests.uplink.parts import ListLog

@@ -14,8 +14,8 @@ import pytest
 
 from edgeapp.core.clock import Clock, FakeClock, MonotonicClock
 from edgeapp.core.message import Message, Priority
+from edgeapp.uplink.disk.journal import DiskLimits
 from edgeapp.uplink.durable_outbox import DurableOutbox
-from edgeapp.uplink.journal import DiskLimits
 from edgeapp.uplink.outbox import Entry
 from edgeapp.uplink.wall_clock import WallClock
 from tests.faults.forks import Forks

@@ -7,9 +7,9 @@ import sys
 from edgeapp.core.clock import MonotonicClock
 from edgeapp.core.context import Log
 from edgeapp.core.message import Message
-from edgeapp.uplink.client import Connector
 from edgeapp.uplink.connection import Endpoint, Publication
 from edgeapp.uplink.memory_outbox import MemoryOutbox
+from edgeapp.uplink.mqtt.client import Connector
 from edgeapp.uplink.sender import MqttUplink
 from edgeapp.uplink.wall_clock import WallClock
 from edgeapp.uplink.wire import Sealer, Topics

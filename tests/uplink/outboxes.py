@@ -10,8 +10,8 @@ import msgspec
 
 from edgeapp.core.clock import FakeClock
 from edgeapp.core.message import Message, Priority
+from edgeapp.uplink.disk.journal import DiskLimits
 from edgeapp.uplink.durable_outbox import DurableOutbox
-from edgeapp.uplink.journal import DiskLimits
 from edgeapp.uplink.outbox import Entry, OutboxStatistics
 from edgeapp.uplink.wall_clock import WallClock
 from tests.uplink.parts import ListLog

@@ -16,9 +16,9 @@ import pytest
 from edgeapp.errors import Unavailable
 from edgeapp.uplink import broker as embedded
 from edgeapp.uplink.broker import EmbeddedBroker, embedded_broker
-from edgeapp.uplink.client import Connector
 from edgeapp.uplink.connection import Endpoint, Publication
-from edgeapp.uplink.session import MqttConnection
+from edgeapp.uplink.mqtt.client import Connector
+from edgeapp.uplink.mqtt.session import MqttConnection
 from tests.servers.mosquitto import Listener, free_port, wait_until
 from tests.uplink.parts import ListLog
 

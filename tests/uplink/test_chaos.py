@@ -19,9 +19,9 @@ import pytest
 
 from edgeapp.core.clock import MonotonicClock
 from edgeapp.core.message import Message
-from edgeapp.uplink.client import Connector
 from edgeapp.uplink.connection import Endpoint, Publication, Tls
 from edgeapp.uplink.durable_outbox import DurableOutbox
+from edgeapp.uplink.mqtt.client import Connector
 from edgeapp.uplink.sender import MqttUplink
 from edgeapp.uplink.traffic import WINDOW
 from edgeapp.uplink.wall_clock import WallClock

@@ -17,9 +17,9 @@ import pytest
 
 from edgeapp.core.clock import NS, MonotonicClock
 from edgeapp.core.message import Message, Priority
-from edgeapp.uplink.client import Connector
 from edgeapp.uplink.connection import Endpoint
 from edgeapp.uplink.memory_outbox import MemoryOutbox
+from edgeapp.uplink.mqtt.client import Connector
 from edgeapp.uplink.sender import MqttUplink
 from edgeapp.uplink.wall_clock import WallClock
 from edgeapp.uplink.wire import Sealer, Topics

@@ -9,11 +9,11 @@ import pytest
 from edgeapp.core.clock import FakeClock
 from edgeapp.core.secret import Secret
 from edgeapp.errors import Unavailable
-from edgeapp.uplink import session
-from edgeapp.uplink.client import Connector
 from edgeapp.uplink.connection import Endpoint, Extra, Publication, Received, Refusal
-from edgeapp.uplink.session import MqttConnection
-from edgeapp.uplink.versions import AGAIN_S
+from edgeapp.uplink.mqtt import session
+from edgeapp.uplink.mqtt.client import Connector
+from edgeapp.uplink.mqtt.session import MqttConnection
+from edgeapp.uplink.mqtt.versions import AGAIN_S
 from tests.servers.scripted import (
     CONNACK_5,
     CONNACK_311,

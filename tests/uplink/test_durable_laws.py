@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 
 from edgeapp.core.clock import FakeClock
 from edgeapp.core.message import Priority
-from edgeapp.uplink.journal import DiskLimits
+from edgeapp.uplink.disk.journal import DiskLimits
 from edgeapp.uplink.outbox import PRIORITIES, Entry, Key
 from tests.uplink.outboxes import FAST, ROOMY, check_sum, drain, kill, message, number_of, outbox
 

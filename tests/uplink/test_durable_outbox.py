@@ -8,11 +8,11 @@ import pytest
 
 from edgeapp.core.clock import FakeClock
 from edgeapp.core.message import Priority
-from edgeapp.uplink.journal import FIRST_PAUSE_S, DiskLimits
+from edgeapp.uplink.disk.journal import FIRST_PAUSE_S, DiskLimits
+from edgeapp.uplink.disk.sqlite_store import SqliteStore
+from edgeapp.uplink.disk.store import Change, Stored, StoreError
+from edgeapp.uplink.disk.store_reader import StoreReader
 from edgeapp.uplink.outbox import Entry, Key
-from edgeapp.uplink.sqlite_store import SqliteStore
-from edgeapp.uplink.store import Change, Stored, StoreError
-from edgeapp.uplink.store_reader import StoreReader
 from tests.uplink.outboxes import (
     check_sum,
     drain,

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from edgeapp.core.clock import FakeClock, MonotonicClock
-from edgeapp.uplink.journal import FIRST_PAUSE_S
-from edgeapp.uplink.ledger import Ledger
+from edgeapp.uplink.disk.journal import FIRST_PAUSE_S
+from edgeapp.uplink.disk.ledger import Ledger
+from edgeapp.uplink.disk.sqlite_store import SqliteStore
+from edgeapp.uplink.disk.store import Change, Stored, StoreError
 from edgeapp.uplink.outbox import Entry
-from edgeapp.uplink.sqlite_store import SqliteStore
-from edgeapp.uplink.store import Change, Stored, StoreError
 from edgeapp.uplink.wall_clock import WallClock
 from tests.uplink.outboxes import check_sum, drain, message, number_of, outbox, wall
 from tests.uplink.parts import ListLog
@@ -335,7 +335,7 @@ def test_a_disk_that_takes_no_changes_is_read_no_further_than_memory_may_note(
     folder: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was sent has to be remembered until it can be deleted."""
-    monkeypatch.setattr("edgeapp.uplink.ledger._MAX_DELETED", 300)
+    monkeypatch.setattr("edgeapp.uplink.disk.ledger._MAX_DELETED", 300)
     first = outbox(folder, clock)
     for n in range(2000):
         first.put(message(n, clock, "critical"))

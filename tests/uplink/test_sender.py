@@ -16,7 +16,7 @@ from edgeapp.errors import Unavailable
 from edgeapp.uplink import traffic
 from edgeapp.uplink.connection import Connection, Publication
 from edgeapp.uplink.memory_outbox import MemoryOutbox
-from edgeapp.uplink.reasons import CUT
+from edgeapp.uplink.mqtt.reasons import CUT
 from edgeapp.uplink.sender import DRAIN_S, OFTEN_S, SHORT_S, STABLE_S, MqttUplink, NullUplink
 from edgeapp.uplink.traffic import WINDOW
 from edgeapp.uplink.wall_clock import WallClock

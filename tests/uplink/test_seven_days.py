@@ -10,10 +10,10 @@ import pytest
 
 from edgeapp.core.clock import FakeClock, MonotonicClock
 from edgeapp.core.message import Message, Priority
-from edgeapp.uplink.client import Connector
 from edgeapp.uplink.connection import Endpoint
+from edgeapp.uplink.disk.journal import DiskLimits
 from edgeapp.uplink.durable_outbox import DurableOutbox
-from edgeapp.uplink.journal import DiskLimits
+from edgeapp.uplink.mqtt.client import Connector
 from edgeapp.uplink.sender import MqttUplink
 from edgeapp.uplink.wall_clock import WallClock
 from edgeapp.uplink.wire import Sealer, Topics

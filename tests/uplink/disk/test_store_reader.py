@@ -6,10 +6,10 @@ import pytest
 
 from edgeapp.core.clock import FakeClock
 from edgeapp.core.message import Message
+from edgeapp.uplink.disk.sqlite_store import SqliteStore
+from edgeapp.uplink.disk.store import FILE_BITS, Change, Stored, disk_size
+from edgeapp.uplink.disk.store_reader import StoreReader
 from edgeapp.uplink.outbox import PRIORITIES, Key
-from edgeapp.uplink.sqlite_store import SqliteStore
-from edgeapp.uplink.store import FILE_BITS, Change, Stored, disk_size
-from edgeapp.uplink.store_reader import StoreReader
 from tests.uplink.outboxes import message, outbox
 
 

@@ -13,11 +13,11 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from edgeapp.core.message import Message, Priority
+from edgeapp.uplink.disk.sqlite_rows import COLUMNS, stored_of, text_or_similar, told
+from edgeapp.uplink.disk.sqlite_store import APPLICATION_ID, VERSION
+from edgeapp.uplink.disk.store import Dead, Stored, StoreError, Tally
+from edgeapp.uplink.disk.store_folder import store_files
 from edgeapp.uplink.outbox import PRIORITIES, Key
-from edgeapp.uplink.sqlite_rows import COLUMNS, stored_of, text_or_similar, told
-from edgeapp.uplink.sqlite_store import APPLICATION_ID, VERSION
-from edgeapp.uplink.store import Dead, Stored, StoreError, Tally
-from edgeapp.uplink.store_folder import store_files
 from edgeapp.uplink.wall_clock import Offset
 
 _PATIENCE_S = 1.0

@@ -11,10 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgeapp.core.message import Priority
-from edgeapp.uplink.gaps import Gap
-from edgeapp.uplink.outbox import PRIORITIES, Key
-from edgeapp.uplink.sqlite_rows import COLUMNS, row_of, stored_of, text_or_similar, told
-from edgeapp.uplink.store import (
+from edgeapp.uplink.disk.sqlite_rows import COLUMNS, row_of, stored_of, text_or_similar, told
+from edgeapp.uplink.disk.store import (
     MAX_DEAD,
     MAX_DEAD_BYTES,
     PAGE_BYTES,
@@ -26,6 +24,8 @@ from edgeapp.uplink.store import (
     Tally,
     stored_size,
 )
+from edgeapp.uplink.gaps import Gap
+from edgeapp.uplink.outbox import PRIORITIES, Key
 from edgeapp.uplink.wall_clock import Offset
 
 APPLICATION_ID = 0x45444745  # "EDGE"

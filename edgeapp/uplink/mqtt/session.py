@@ -14,11 +14,11 @@ from typing import Any
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edgeapp.core.context import Log
-from edgeapp.uplink import reasons
 from edgeapp.uplink.connection import Endpoint, OnAck, OnMessage, Publication, Received
-from edgeapp.uplink.properties import Properties
-from edgeapp.uplink.versions import Version
-from edgeapp.uplink.welcome import judge
+from edgeapp.uplink.mqtt import reasons
+from edgeapp.uplink.mqtt.properties import Properties
+from edgeapp.uplink.mqtt.versions import Version
+from edgeapp.uplink.mqtt.welcome import judge
 
 ANSWER_S = 10.0
 """How long the broker may take to answer a CONNECT."""

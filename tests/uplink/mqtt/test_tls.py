@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from edgeapp.errors import Unavailable
-from edgeapp.uplink import session
-from edgeapp.uplink.certificate import good_until
-from edgeapp.uplink.client import Connector
 from edgeapp.uplink.connection import Endpoint, Received, Tls
-from edgeapp.uplink.tls import make_context
+from edgeapp.uplink.mqtt import session
+from edgeapp.uplink.mqtt.certificate import good_until
+from edgeapp.uplink.mqtt.client import Connector
+from edgeapp.uplink.mqtt.tls import make_context
 from tests.servers.certificates import Authority
 from tests.servers.mosquitto import Mosquitto, free_port
 from tests.servers.scripted import Peer, publish, scripted

@@ -6,7 +6,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties as PahoProperties
 
 from edgeapp.uplink.connection import Extra, Publication
-from edgeapp.uplink.properties import Properties
+from edgeapp.uplink.mqtt.properties import Properties
 
 words = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=40)
 extras = st.builds(

@@ -16,10 +16,10 @@ from typing import Protocol
 from edgeapp.core.clock import NS, Clock
 from edgeapp.core.context import Log
 from edgeapp.core.message import Priority
-from edgeapp.uplink.ledger import PAGE, PAGE_BYTES, Batch, Ledger
+from edgeapp.uplink.disk.ledger import PAGE, PAGE_BYTES, Batch, Ledger
+from edgeapp.uplink.disk.store import Change, Slot, Stored, StoreError, disk_size
+from edgeapp.uplink.disk.store_folder import StoreFolder
 from edgeapp.uplink.outbox import PRIORITIES, Reason
-from edgeapp.uplink.store import Change, Slot, Stored, StoreError, disk_size
-from edgeapp.uplink.store_folder import StoreFolder
 from edgeapp.uplink.wall_clock import Offset
 
 FIRST_PAUSE_S = 5.0

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from edgeapp.core.message import Message, Priority
+from edgeapp.uplink.disk.store import Stored, StoreError, Trouble, checksum, stored_size
 from edgeapp.uplink.outbox import Key
-from edgeapp.uplink.store import Stored, StoreError, Trouble, checksum, stored_size
 
 COLUMNS = "id, run, number, retain, binary, taken_ns, ttl_s, crc, content_type, topic, body"
 """Of a message."""

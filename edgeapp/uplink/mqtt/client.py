@@ -18,11 +18,11 @@ from edgeapp.core.context import Log
 from edgeapp.core.secret import Secret
 from edgeapp.errors import Unavailable
 from edgeapp.uplink.connection import Endpoint, OnAck, OnMessage, Publication
-from edgeapp.uplink.expiry import ExpiryWatch
-from edgeapp.uplink.session import MOST_INBOUND_BYTES, MqttConnection
-from edgeapp.uplink.tcp import dial
-from edgeapp.uplink.versions import Version, Versions
-from edgeapp.uplink.welcome import NotUnderstoodError
+from edgeapp.uplink.mqtt.expiry import ExpiryWatch
+from edgeapp.uplink.mqtt.session import MOST_INBOUND_BYTES, MqttConnection
+from edgeapp.uplink.mqtt.tcp import dial
+from edgeapp.uplink.mqtt.versions import Version, Versions
+from edgeapp.uplink.mqtt.welcome import NotUnderstoodError
 
 _PROTOCOLS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
 _LONGEST_FIELD = 65_535

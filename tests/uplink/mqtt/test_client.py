@@ -17,10 +17,10 @@ import pytest
 from edgeapp.core.message import Message
 from edgeapp.core.secret import Secret
 from edgeapp.errors import Unavailable
-from edgeapp.uplink.client import Connector
 from edgeapp.uplink.connection import Endpoint, Extra, Publication, Received, Refusal
+from edgeapp.uplink.mqtt.client import Connector
+from edgeapp.uplink.mqtt.session import MqttConnection
 from edgeapp.uplink.sender import MqttUplink
-from edgeapp.uplink.session import MqttConnection
 from edgeapp.uplink.tap import tap
 from tests.servers.mosquitto import Listener, Mosquitto, free_port, wait_until
 from tests.uplink.device_process import make_uplink

@@ -12,11 +12,11 @@ from itertools import chain
 
 from edgeapp.core.clock import NS
 from edgeapp.core.message import Priority
+from edgeapp.uplink.disk.store import FILE_BITS, Dead, Slot, Stored, disk_size
 from edgeapp.uplink.gaps import Gap
 from edgeapp.uplink.lanes import Item, Lane
 from edgeapp.uplink.memory_outbox import MemoryOutbox
 from edgeapp.uplink.outbox import Entry, OutboxStatistics, Reason
-from edgeapp.uplink.store import FILE_BITS, Dead, Slot, Stored, disk_size
 
 LINGER_S: Mapping[Priority, float] = {"critical": 0.0, "normal": 1.0, "bulk": 5.0}
 """So long the broker has to acknowledge a message before it is written."""

@@ -16,9 +16,9 @@ from typing import NoReturn, TypeVar
 
 from edgeapp.core.context import Log
 from edgeapp.core.message import Priority
+from edgeapp.uplink.disk.store import FILE_BITS, Change, Kind, Slot, Store, Stored, StoreError
 from edgeapp.uplink.gaps import Gap
 from edgeapp.uplink.outbox import PRIORITIES
-from edgeapp.uplink.store import FILE_BITS, Change, Kind, Slot, Store, Stored, StoreError
 from edgeapp.uplink.wall_clock import Offset
 
 LOCK = "lock"

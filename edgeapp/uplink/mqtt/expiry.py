@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeapp.core.context import Log
-from edgeapp.uplink.certificate import good_until
+from edgeapp.uplink.mqtt.certificate import good_until
 
 WARN_DAYS = (7, 30)
 """How many days before: once for each, the nearest first."""

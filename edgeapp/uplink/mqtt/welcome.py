@@ -3,8 +3,8 @@
 from typing import Any
 
 from edgeapp.errors import Unavailable
-from edgeapp.uplink import reasons
 from edgeapp.uplink.connection import Endpoint
+from edgeapp.uplink.mqtt import reasons
 
 
 class NotUnderstoodError(Exception):
@@ -38,7 +38,7 @@ def judge(answer: Any, lost: str | None, *, endpoint: Endpoint, version: str, tl
             "it takes the connection but does not answer: it is overloaded, or no MQTT broker"
         )
     if tls:
-        from edgeapp.uplink.tls import refused as refused_by_tls
+        from edgeapp.uplink.mqtt.tls import refused as refused_by_tls
 
         told = refused_by_tls(tls)
         if told:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeapp.uplink import expiry
-from edgeapp.uplink.certificate import good_until
-from edgeapp.uplink.expiry import ExpiryWatch
+from edgeapp.uplink.mqtt import expiry
+from edgeapp.uplink.mqtt.certificate import good_until
+from edgeapp.uplink.mqtt.expiry import ExpiryWatch
 from tests.uplink.parts import ListLog
 
 UTC_TIME, GENERALIZED = 0x17, 0x18

@@ -90,7 +90,7 @@ def _connected(endpoint: Endpoint) -> socket.socket:
 def _with_tls(sock: socket.socket, endpoint: Endpoint) -> socket.socket:
     import ssl
 
-    from edgeapp.uplink import tls
+    from edgeapp.uplink.mqtt import tls
 
     assert endpoint.tls is not None
     with contextlib.ExitStack() as undo:

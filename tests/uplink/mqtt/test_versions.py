@@ -3,7 +3,7 @@
 import random
 
 from edgeapp.core.clock import FakeClock
-from edgeapp.uplink.versions import AGAIN_S, ENOUGH, MANY, Version, Versions
+from edgeapp.uplink.mqtt.versions import AGAIN_S, ENOUGH, MANY, Version, Versions
 
 
 def test_five_is_tried_first_and_kept_where_it_works() -> None:
