@@ -221,8 +221,14 @@ class _Beside:
             from edgeapp.service.commands import Commands
             from edgeapp.service.discovery.announce import announce
 
-            allowed = device.mqtt.commands
-            commands = Commands(app, verbs, self._link.uplink, below=self._below, allowed=allowed)
+            commands = Commands(
+                app,
+                verbs,
+                self._link.uplink,
+                below=self._below,
+                allowed=device.mqtt.commands,
+                home_assistant=device.mqtt.home_assistant or "homeassistant",
+            )
             works["commands"] = commands.run()
             works["discovery"] = announce(app, self._link.uplink, device)
         with ExitStack() as stack:

@@ -73,13 +73,26 @@ class Commands:
     """Does what comes on the `set` topics. On the event loop."""
 
     def __init__(
-        self, app: App, verbs: Verbs, uplink: Teller, *, below: str, allowed: frozenset[str]
+        self,
+        app: App,
+        verbs: Verbs,
+        uplink: Teller,
+        *,
+        below: str,
+        allowed: frozenset[str],
+        home_assistant: str = "homeassistant",
     ) -> None:
-        """Prepare. `below`: the device's topics, with a slash at the end."""
+        """Prepare. `below`: the device's topics, with a slash at the end.
+
+        `home_assistant`: what lies below it is not replied to, nor are topics of other devices: who
+        may command us is not to speak there in our name.
+        """
         self._app = app
         self._verbs = verbs
         self._uplink = uplink
         self._below = below
+        self._all_devices = below.rstrip("/").rpartition("/")[0] + "/"
+        self._home_assistant = f"{home_assistant}/"
         self._allowed = allowed
         self._log = app.kit.log
         self._waiting: deque[_Command] = deque()
@@ -248,6 +261,10 @@ class Commands:
             return "it may be a command to somebody"
         if wanted.startswith(self._below) and not f"{wanted}/".startswith(f"{self._below}reply/"):
             return "it is a topic of this device"
+        if wanted.startswith(self._all_devices) and not wanted.startswith(self._below):
+            return "it may be a topic of another device"
+        if wanted.startswith(self._home_assistant):
+            return "it belongs to Home Assistant"
         if len(correlation or b"") > _MOST_CORRELATION:
             return f"its correlation data has more than {_MOST_CORRELATION:,} bytes"
         return ""

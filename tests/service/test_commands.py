@@ -193,6 +193,8 @@ def test_the_reply_goes_where_it_is_wanted_with_the_correlation_data(tmp_path: P
         ("edgeapp/dev/status", "it is a topic of this device"),
         ("edgeapp/dev/belt/state", "it is a topic of this device"),
         ("edgeapp/dev/reply2/state", "it is a topic of this device"),
+        ("edgeapp/other/status", "it may be a topic of another device"),
+        ("homeassistant/device/edgeapp-dev/config", "it belongs to Home Assistant"),
     ],
 )
 def test_a_response_topic_that_would_do_harm_is_not_used(
