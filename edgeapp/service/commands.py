@@ -257,17 +257,21 @@ class Commands:
             Message(wanted, b'{"a":1}', 0).check()
         except ValueError:
             return "it is no topic to publish to"
-        if wanted.startswith("$") or wanted.endswith("/set"):
-            return "it may be a command to somebody"
-        if wanted.startswith(self._below) and not f"{wanted}/".startswith(f"{self._below}reply/"):
-            return "it is a topic of this device"
-        if wanted.startswith(self._all_devices) and not wanted.startswith(self._below):
-            return "it may be a topic of another device"
-        if wanted.startswith(self._home_assistant):
-            return "it belongs to Home Assistant"
-        if len(correlation or b"") > _MOST_CORRELATION:
-            return f"its correlation data has more than {_MOST_CORRELATION:,} bytes"
-        return ""
+        ours, reply = wanted.startswith(self._below), f"{self._below}reply/"
+        problems = (
+            (wanted.startswith("$") or wanted.endswith("/set"), "it may be a command to somebody"),
+            (ours and not f"{wanted}/".startswith(reply), "it is a topic of this device"),
+            (
+                not ours and wanted.startswith(self._all_devices),
+                "it may be a topic of another device",
+            ),
+            (wanted.startswith(self._home_assistant), "it belongs to Home Assistant"),
+            (
+                len(correlation or b"") > _MOST_CORRELATION,
+                f"its correlation data has more than {_MOST_CORRELATION:,} bytes",
+            ),
+        )
+        return next((why for is_so, why in problems if is_so), "")
 
     def _reply(self, to: str, correlation: bytes | None, notice: ReplyNotice) -> None:
         topic = to[1:] if to.startswith("/") else f"{self._below}{to}"
