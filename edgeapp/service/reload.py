@@ -108,12 +108,9 @@ class Reload:
             except RefusedError as error:
                 self._app.kit.log.warning("reload refused", why=str(error))
                 raise
-            self._app.kit.log.info(
-                "reloaded",
-                started=", ".join(done.started),
-                gone=", ".join(done.gone),
-                unchanged=", ".join(done.kept),
-            )
+            told = {"started": done.started, "gone": done.gone, "unchanged": done.kept}
+            facts = {what: ", ".join(names) for what, names in told.items() if names}
+            self._app.kit.log.info("reloaded", **facts)
             return done
 
     async def _reload(self) -> Reloaded:
