@@ -1,4 +1,4 @@
-"""Looking at what devices say: `edgeapp tap` subscribes, and prints one line for each message."""
+"""Looking at what devices say: `edgeapp listen` subscribes, and prints one line for each message."""
 
 import asyncio
 import json
@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 
 from edgeapp.errors import Unavailable
 from edgeapp.uplink.connection import Endpoint, Received
-
-ALL_DEVICES = "edgeapp/#"
+from edgeapp.uplink.wire import Envelope
 
 _SHOWN_BYTES = 60
+_SHOWN_CHARACTERS = 160
+_NOT_SHOWN = {*Envelope.__struct_fields__, "schema", "pipeline", "stage"}
+"""Fields for programs, and those that say what the topic says."""
 
 
 async def tap(
@@ -55,7 +57,10 @@ def as_line(message: Received) -> str:
     text = message.payload[:_SHOWN_BYTES].decode("utf-8", "replace")
     said = _as_json(message.payload)
     if isinstance(said, dict):
-        text = "  ".join(f"{key}={_short(value)}" for key, value in said.items())
+        told = {key: value for key, value in said.items() if key not in _NOT_SHOWN}
+        text = "  ".join(f"{key}={_short(value)}" for key, value in told.items())
+        if len(text) > _SHOWN_CHARACTERS:
+            text = f"{text[:_SHOWN_CHARACTERS]}... ({len(message.payload):,} bytes)"
     elif len(message.payload) > _SHOWN_BYTES:
         text = f"{len(message.payload)} bytes"
     kept = "  (retained)" if message.retain else ""

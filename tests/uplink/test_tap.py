@@ -42,3 +42,20 @@ def test_programs_get_one_json_object_a_line(payload: bytes, told: dict[str, obj
     line = as_json_line(Received("t", payload, retain=True))
     assert json.loads(line) == {"topic": "t", "retained": True, **told}
     assert "\n" not in line
+
+
+def test_what_a_device_says_of_itself_is_short() -> None:
+    payload = (
+        b'{"id":"d/1/2","time":"2026-01-02T03:04:05.678Z","clock":"unsynced","age_ms":1.0,'
+        b'"replay":false,"boot":"b","up_ms":3.0,"schema":"edgeapp/pipeline/1","pipeline":"belt",'
+        b'"state":"running","why":""}'
+    )
+    line = as_line(Received("edgeapp/d/belt/state", payload, retain=True))
+    assert line == 'edgeapp/d/belt/state  state="running"  why=""  (retained)'
+
+
+def test_a_long_message_is_cut_and_its_size_told() -> None:
+    payload = b'{"a":"' + b"x" * 30_000 + b'"}'
+    line = as_line(Received("homeassistant/device/d/config", payload, retain=False))
+    assert line.endswith("xxx... (30,008 bytes)")
+    assert len(line) < 220
