@@ -179,6 +179,7 @@ def _to(
         log=log,
         clock=clock,
         chance=random.Random(),  # noqa: S311  spreads reconnects, hides nothing
+        broker=f"broker {endpoint}",
     )
     return LinkUp(uplink, clock, endpoint, hints)
 

@@ -136,11 +136,12 @@ class MqttUplink:
         clock: Clock,
         chance: random.Random,
         pause: Pause | None = None,
+        broker: str = "the broker",
     ) -> None:
         """Prepare; nothing is opened before `run`.
 
         `connect` must set the last will to «offline» on `topics.status`. `chance`: for the jitter
-        of reconnecting.
+        of reconnecting. `broker`: what it is called where the end of a connection is told.
         """
         self._topics = topics
         self._sealer = sealer
@@ -150,6 +151,7 @@ class MqttUplink:
         self._clock = clock
         self._chance = chance
         self._pause = pause or _pause
+        self._broker = broker
         self._seldom = SeldomLog(log, clock)
         self._held = HeldStates()
         self._lasting = Lasting(
@@ -320,7 +322,7 @@ class MqttUplink:
         finally:
             self._end(lost=connection.lost.done())
             await connection.close()
-        return f"connection lost: {connection.lost.result()}"
+        return f"{self._broker}: connection lost: {connection.lost.result()}"
 
     def _begin(self, connection: Connection) -> Traffic:
         traffic = Traffic(connection, self._lasting)

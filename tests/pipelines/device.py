@@ -36,6 +36,8 @@ class Running:
             lines += ["mqtt:", "  host: 127.0.0.1", f"  port: {port}"]
         device.write_text("\n".join([*lines, more]) + "\n")
         self._errors = (folder / "stderr.txt").open("w+")
+        self.printed = ""
+        """All that it wrote to standard output, once it has ended."""
         self.began = time.monotonic()
         self._process = subprocess.Popen(
             [str(COMMAND), "run", *map(str, arguments), "--device", str(device), "--json"],
@@ -82,6 +84,7 @@ class Running:
     def wait(self) -> tuple[int, dict[str, Any]]:
         """Wait for its own end."""
         out, _ = self._process.communicate(timeout=PATIENCE_S * 20)
+        self.printed = out
         lines = out.strip().splitlines()
         return self._process.returncode, json.loads(lines[-1]) if lines else {}
 

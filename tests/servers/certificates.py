@@ -61,10 +61,10 @@ class Authority:
         )
         return Pair(self._folder / f"{name}.crt", self._folder / f"{name}.key")
 
-    def encrypt(self, key: Path) -> Path:
+    def encrypt(self, key: Path, phrase: str = "secret") -> Path:
         """The same key behind a pass phrase."""
         encrypted = key.with_suffix(".encrypted.key")
-        self._run("pkey", "-in", key, "-aes128", "-passout", "pass:secret", "-out", encrypted)
+        self._run("pkey", "-in", key, "-aes128", "-passout", f"pass:{phrase}", "-out", encrypted)
         return encrypted
 
     def end_date(self, cert: Path) -> str:

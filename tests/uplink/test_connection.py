@@ -204,7 +204,13 @@ def test_what_the_broker_allows_is_known_and_what_we_allow_is_told() -> None:
         (0x10, None),
         (0x80, Refusal("the broker does not say why", for_good=False)),
         (0x83, Refusal("the broker cannot take it now", for_good=False)),
-        (0x87, Refusal("not authorised to publish on this topic", for_good=True)),
+        (
+            0x87,
+            Refusal(
+                "not authorised to publish on this topic: see the broker's access rules",
+                for_good=True,
+            ),
+        ),
         (0x90, Refusal("the broker takes no such topic", for_good=True)),
         (0x91, Refusal("the number of its packet is in use", for_good=False)),
         (0x97, Refusal("the broker's quota is exceeded", for_good=False)),

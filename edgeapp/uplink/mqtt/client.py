@@ -86,8 +86,11 @@ class Connector:
     ) -> "MqttConnection":
         endpoint, will = self._endpoint, self._will
         # Read each time: they may have been renewed. Before dialling, which takes longer.
-        username = _revealed("username", endpoint.username)
-        password = _revealed("password", endpoint.password)
+        try:
+            username = _revealed("username", endpoint.username)
+            password = _revealed("password", endpoint.password)
+        except Unavailable as error:
+            raise self._unavailable(error) from None
         client = aiomqtt.Client(
             endpoint.host,
             endpoint.port,
@@ -104,10 +107,10 @@ class Connector:
         )
         sock = await dial(endpoint)
         connection = MqttConnection(
-            client, sock, version, on_ack=on_ack, on_message=on_message, log=self._log
+            client, sock, version, endpoint, on_ack=on_ack, on_message=on_message, log=self._log
         )
         try:
-            await connection.open(endpoint)
+            await connection.open()
         except aiomqtt.MqttError as error:
             raise self._unavailable(error) from None
         return connection

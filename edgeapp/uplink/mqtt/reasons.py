@@ -17,7 +17,9 @@ _BAD_CREDENTIALS = frozenset({0x86, 0x87})
 _OF_PUBLISH = {
     0x80: Refusal("the broker does not say why", for_good=False),
     0x83: Refusal("the broker cannot take it now", for_good=False),
-    0x87: Refusal("not authorised to publish on this topic", for_good=True),
+    0x87: Refusal(
+        "not authorised to publish on this topic: see the broker's access rules", for_good=True
+    ),
     0x90: Refusal("the broker takes no such topic", for_good=True),
     0x91: Refusal("the number of its packet is in use", for_good=False),
     0x97: Refusal("the broker's quota is exceeded", for_good=False),

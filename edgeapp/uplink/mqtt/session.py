@@ -17,6 +17,7 @@ from edgeapp.core.context import Log
 from edgeapp.uplink.connection import Endpoint, OnAck, OnMessage, Publication, Received
 from edgeapp.uplink.mqtt import reasons
 from edgeapp.uplink.mqtt.properties import Properties
+from edgeapp.uplink.mqtt.silence import SilenceWatch
 from edgeapp.uplink.mqtt.versions import Version
 from edgeapp.uplink.mqtt.welcome import judge
 
@@ -47,6 +48,7 @@ class MqttConnection:
         client: Any,
         sock: socket.socket,
         version: Version,
+        endpoint: Endpoint,
         *,
         on_ack: OnAck,
         on_message: OnMessage | None,
@@ -60,6 +62,7 @@ class MqttConnection:
         self.lost: asyncio.Future[str] = self._loop.create_future()
         self._client = client
         self._sock = sock
+        self._endpoint = endpoint
         self._log = log
         self._on_ack = on_ack
         self._on_message = on_message
@@ -70,6 +73,7 @@ class MqttConnection:
         self._reading_on = False  # more is to be read, whether or not the socket says so
         self._sending = False
         self._misc: asyncio.TimerHandle | None = None
+        self._silence = SilenceWatch(endpoint, log, self._loop.time)
         self._paho: Any = client._client  # noqa: SLF001 - see the module's docstring
         self._aiomqtt_on_connect: Any = self._paho.on_connect
         paho = self._paho
@@ -86,7 +90,7 @@ class MqttConnection:
         paho.on_log = self._noted
         paho.disable_logger()  # it would be asked about every packet
 
-    async def open(self, endpoint: Endpoint) -> None:
+    async def open(self) -> None:
         """Say CONNECT, and wait until the broker has answered.
 
         Raises:
@@ -100,7 +104,13 @@ class MqttConnection:
                 (opening, self.lost), timeout=ANSWER_S, return_when=asyncio.FIRST_COMPLETED
             )
             lost = self.lost.result() if self.lost.done() else None
-            judge(self._answer, lost, endpoint=endpoint, version=self.protocol, tls=self._trouble)
+            judge(
+                self._answer,
+                lost,
+                endpoint=self._endpoint,
+                version=self.protocol,
+                tls=self._trouble,
+            )
             await opening
         except BaseException:
             opening.cancel()
@@ -120,6 +130,7 @@ class MqttConnection:
             for topic, payload, retain, extra in batch
         ]
         self._sending = False
+        self._silence.sent(len(ids))
         self._write()
         return ids
 
@@ -195,6 +206,7 @@ class MqttConnection:
     def _published(
         self, _client: Any, _userdata: Any, packet_id: int, reason: Any, _properties: Any
     ) -> None:
+        self._silence.heard()
         code = reason.value
         self._on_ack(packet_id, reasons.refusal_of_publish(code, str(reason)) if code else None)
 
@@ -287,9 +299,10 @@ class MqttConnection:
             self._want_write(None, None, self._paho.socket())
 
     def _tick(self) -> None:
-        """Pings, and notices that they are not answered."""
+        """Pings, and notices that they are not answered, or messages are not acknowledged."""
         self._paho.loop_misc()
         if not self.lost.done():
+            self._silence.look()
             self._misc = self._loop.call_later(_MISC_S, self._tick)
 
     def _watch(self, _client: Any, _userdata: Any, sock: Any) -> None:

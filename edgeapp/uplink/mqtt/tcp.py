@@ -95,10 +95,12 @@ def _with_tls(sock: socket.socket, endpoint: Endpoint) -> socket.socket:
     assert endpoint.tls is not None
     with contextlib.ExitStack() as undo:
         undo.callback(sock.close)
-        context = tls.make_context(endpoint.tls)
-        sock.settimeout(TLS_S)
         try:
+            context = tls.make_context(endpoint.tls)
+            sock.settimeout(TLS_S)
             wrapped = context.wrap_socket(sock, server_hostname=endpoint.host)
+        except Unavailable as error:
+            problem = str(error)
         except ssl.SSLCertVerificationError as error:
             problem = tls.not_trusted(error, endpoint)
         except TimeoutError:

@@ -66,8 +66,12 @@ def not_trusted(error: ssl.SSLCertVerificationError, endpoint: Endpoint) -> str:
         )
     if code in _UNKNOWN_AUTHORITY:
         ca = endpoint.tls.ca if endpoint.tls else None
-        known = f"mqtt.tls.ca ('{ca}')" if ca else "the system's authorities; give mqtt.tls.ca"
-        return f"its certificate is of nobody in {known}"
+        if ca is None:
+            return "its certificate is of nobody in the system's authorities; give mqtt.tls.ca"
+        return (
+            f"its certificate is of nobody in mqtt.tls.ca ('{ca}'): give the file of the authority "
+            "that signed it, if this is the right broker"
+        )
     if code in {_EXPIRED, _NOT_YET_VALID}:
         what = "has expired" if code == _EXPIRED else "is not valid yet"
         now = datetime.now(UTC).date().isoformat()

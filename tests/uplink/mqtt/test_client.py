@@ -229,7 +229,12 @@ def test_a_message_that_may_not_be_published_is_refused_for_good(
 
     with Mosquitto(system_program("mosquitto", "mosquitto"), tmp_path, *config) as broker:
         asyncio.run(asyncio.wait_for(story(broker.port), 20.0))
-    assert answers == [Refusal("not authorised to publish on this topic", for_good=True), None]
+    assert answers == [
+        Refusal(
+            "not authorised to publish on this topic: see the broker's access rules", for_good=True
+        ),
+        None,
+    ]
 
 
 @pytest.mark.parametrize("retained", [False, True])
