@@ -5,9 +5,9 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from edgeapp.config.names import problem_with, sanitised
 from edgeapp.config.network import Host, Levels
@@ -81,12 +81,21 @@ class DeviceConfig:
     outbox: OutboxConfig = OutboxConfig()
 
 
+def _no_folder(path: Path) -> Path:
+    if path.is_dir():
+        raise ValueError(f"'{path}' is a folder: give a file in PEM")
+    return path
+
+
+_InputPem = Annotated[InputPath, AfterValidator(_no_folder)]
+
+
 class _Tls(Settings):
-    ca: InputPath | None = Field(
+    ca: _InputPem | None = Field(
         None, description="File with the certificates to trust; the system's if not given."
     )
-    cert: InputPath | None = Field(None, description="File with this device's certificate.")
-    key: InputPath | None = Field(None, description="File with the key of that certificate.")
+    cert: _InputPem | None = Field(None, description="File with this device's certificate.")
+    key: _InputPem | None = Field(None, description="File with the key of that certificate.")
 
 
 class _HomeAssistant(Settings):

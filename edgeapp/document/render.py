@@ -28,7 +28,7 @@ _LOGIN = re.compile(r":/{1,2}(?P<login>[^/\s@]*)@")
 _SECRETS = re.compile(
     rf"{_LOGIN.pattern}"
     r"|(?<![^\s{,\"'])(?P<pair>[^\s/:@{,\"']+:[^\s/:@\"']+)@"
-    r"|(?i:password|passwd|passphrase|secret|token|api_?key)[\w.-]*[\"']?\s*[:=]\s*[\"']?"
+    r"|(?i:user_?name|password|passwd|passphrase|secret|token|api_?key)[\w.-]*[\"']?\s*[:=]\s*[\"']?"
     r"(?P<value>(?!cred:|env:)[^\s\"'][^\"',}]*)"
 )
 

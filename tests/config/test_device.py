@@ -161,12 +161,34 @@ def test_a_missing_certificate_is_named(write: Path) -> None:
     assert problem == f"mqtt.tls.ca: there is no file '{write.parent / 'none.pem'}'"
 
 
-def test_a_password_in_the_file_is_refused_without_repeating_it(write: Path) -> None:
-    write.write_text("mqtt: {host: a, username: env:U, password: hunter2}")
+@pytest.mark.parametrize("option", ["ca", "cert", "key"])
+def test_a_folder_is_no_certificate(write: Path, option: str) -> None:
+    """Said where it stands: else it would be found at the first connection."""
+    (write.parent / "certs").mkdir()
+    write.write_text(f"mqtt:\n  host: a\n  tls:\n    {option}: certs")
 
-    [problem] = problems(write)
-    assert "a secret is given by reference" in problem
-    assert "hunter2" not in problem
+    with pytest.raises(ConfigError) as refused:
+        read_device(write, environment={})
+    [complaint] = refused.value.complaints
+    folder = write.parent / "certs"
+    assert complaint.problem == f"mqtt.tls.{option}: '{folder}' is a folder: give a file in PEM"
+    assert complaint.place
+    assert complaint.place.line == 4
+
+
+@pytest.mark.parametrize(
+    "login", ["username: env:U, password: hunter2", "username: hunter2, password: env:P"]
+)
+def test_a_login_in_the_file_is_refused_without_repeating_it(write: Path, login: str) -> None:
+    """Nor does the line that is shown."""
+    write.write_text(f"mqtt: {{host: a, {login}}}")
+
+    with pytest.raises(ConfigError) as refused:
+        read_device(write, environment={})
+    said = render_all(refused.value.complaints)
+    assert "a secret is given by reference" in said
+    assert "***" in said
+    assert "hunter2" not in said
 
 
 @pytest.mark.parametrize("host", ["::1", "fe80::1%eth0", "192.0.2.7", "broker_2.example."])

@@ -106,6 +106,7 @@ def test_nothing_in_a_file_can_steer_the_terminal() -> None:
         "{device: 'http://hunter2@cam/', size: 3}",
         "password: hunter2",
         "mqtt: {api_key: 'hunter2', port: 3}",
+        "mqtt: {host: a, username: hunter2}",
         "  secret_token = hunter2 and more hunter2",
     ],
 )
@@ -118,6 +119,7 @@ def test_secrets_in_a_shown_line_become_stars(line: str) -> None:
 
 def test_references_to_secrets_are_shown() -> None:
     assert shown("password: cred:mqtt", 1)[0] == "password: cred:mqtt"
+    assert shown("username: env:NAME", 1)[0] == "username: env:NAME"
 
 
 def test_a_secret_given_by_set_is_not_shown() -> None:
