@@ -122,6 +122,9 @@ MQTT = {
     "wrong CA, expired, wrong name, wrong password; brokers that misbehave": (
         "tests/uplink/mqtt/test_tls.py tests/uplink/mqtt/test_client.py tests/uplink/test_connection.py"
     ),
+    "the whole application at bad brokers; planted secrets are nowhere": (
+        "tests/faults/test_bad_broker.py"
+    ),
     "poison, lanes, held states, replay pace on virtual time": (
         "tests/uplink/test_suspects.py tests/uplink/test_traffic.py tests/uplink/test_held.py "
         "tests/uplink/test_replay.py tests/uplink/test_sender.py"
