@@ -107,11 +107,10 @@ def test_what_waits_is_seen_removed_and_sent_while_the_application_runs(
         broker.start()
         up = until(
             tmp_path,
-            lambda now: bool(now["sent_messages"]) and not now["outbox_backlog_messages"],
+            lambda now: bool(now["replayed_messages"]) and not now["outbox_backlog_messages"],
             "what waited is sent",
         )
         assert up["connected"]
-        assert up["replayed_messages"] > 0
         broker.stop()
         until(tmp_path, lambda now: now["outbox_waiting_messages"] > 5, "messages wait again")
         code, summary = app.stop()

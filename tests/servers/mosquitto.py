@@ -103,6 +103,8 @@ class Arrival(NamedTuple):
     retained: bool
     topic: str
     payload: str
+    again: bool
+    """The broker delivers it once more, as it may when it was restarted: not the sender's doing."""
 
 
 class Listener:
@@ -149,10 +151,13 @@ class Listener:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
+        again = False
         for line in self._process.stdout:
-            if line.startswith("=> "):
+            if " received PUBLISH (d" in line:
+                again = " received PUBLISH (d1" in line
+            elif line.startswith("=> "):
                 retained, topic, payload = line[3:].rstrip("\n").split(" ", 2)
                 SUITE.arrival(topic, payload)
-                self.arrivals.append(Arrival(retained == "1", topic, payload))
+                self.arrivals.append(Arrival(retained == "1", topic, payload, again))
             elif "SUBACK" in line or line.startswith("Subscribed"):
                 self._subscribed.set()

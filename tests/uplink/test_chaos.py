@@ -118,9 +118,9 @@ def check(device: Device, listener: Listener) -> None:
     count = 0
     for topic in TOPICS:
         lanes: dict[bool, list[int]] = {False: [], True: []}
-        for payload in listener.payloads(f"edgeapp/dev/{topic}"):
-            message = json.loads(payload)
-            count += 1
+        for arrival in [a for a in listener.arrivals if a.topic == f"edgeapp/dev/{topic}"]:
+            message = json.loads(arrival.payload)
+            count += not arrival.again
             if message["id"] not in number_of:
                 lanes[message["replay"]].append(message["n"])
             assert number_of.setdefault(message["id"], message["n"]) == message["n"]
