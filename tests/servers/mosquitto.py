@@ -23,16 +23,16 @@ def free_port() -> int:
         return port
 
 
-def wait_until(true: Callable[[], bool], what: str) -> None:
+def wait_until(true: Callable[[], bool], what: str, *, patience_s: float = PATIENCE_S) -> None:
     """Wait for something that another process does.
 
     Raises:
         TimeoutError: it did not happen; says what.
     """
-    until_s = time.monotonic() + PATIENCE_S
+    until_s = time.monotonic() + patience_s
     while not true():
         if time.monotonic() > until_s:
-            raise TimeoutError(f"not within {PATIENCE_S:.0f} s: {what}")
+            raise TimeoutError(f"not within {patience_s:.0f} s: {what}")
         time.sleep(0.01)
 
 

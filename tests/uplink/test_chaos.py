@@ -31,7 +31,7 @@ from tests.servers.mosquitto import Listener, Mosquitto, free_port, wait_until
 from tests.servers.proxy import Proxy
 from tests.uplink.parts import ListLog
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 TOPICS = ("p/a", "p/b")
 
@@ -102,6 +102,7 @@ class Device:
         wait_until(
             lambda: self.uplink.statistics().outbox.settled >= self.offered,
             f"{self.offered} are settled",
+            patience_s=200.0,  # what is suspected of being poison is looked at first, for minutes
         )
 
 
