@@ -34,6 +34,7 @@ class InTerminal:
         self._terminal, inside = pty.openpty()
 
         def take() -> None:
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may ignore it
             os.setsid()
             fcntl.ioctl(inside, termios.TIOCSCTTY, 0)
 
@@ -43,7 +44,7 @@ class InTerminal:
             stdin=inside,
             stdout=self._errors,
             stderr=self._errors,
-            preexec_fn=take,  # noqa: PLW1509  it only makes two system calls
+            preexec_fn=take,  # noqa: PLW1509  it only makes system calls
         )  # fmt: skip
         os.close(inside)
         wait_until(self._listens, "it to listen to SIGHUP")
