@@ -10,6 +10,7 @@ import pytest
 
 from edgeapp.cli import main
 from edgeapp.service.control_client import ask
+from edgeapp.uplink.outbox import FRESH_S
 from tests.pipelines.device import Running
 from tests.servers.mosquitto import Mosquitto, wait_until
 
@@ -104,6 +105,7 @@ def test_what_waits_is_seen_removed_and_sent_while_the_application_runs(
         [kept] = outbox(capsys, tmp_path, "peek", "--class", "critical", "--oldest", "1")
         assert kept["topic"] == "pump/alarm"
 
+        until(tmp_path, lambda now: now["outbox_oldest_s"] > FRESH_S, "some are no longer fresh")
         broker.start()
         up = until(
             tmp_path,
