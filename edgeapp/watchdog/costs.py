@@ -14,6 +14,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from edgeapp.watchdog.whole_file import write_whole
+
 VERSION = 1
 """Of the file's schema."""
 
@@ -103,18 +105,7 @@ def write_costs(path: Path, costs: Costs) -> None:
     Raises:
         OSError: it cannot be written; what was there before is untouched.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.tmp")
-    with draft.open("wb") as handle:
-        handle.write(msgspec.json.format(msgspec.json.encode(costs), indent=1) + b"\n")
-        handle.flush()
-        os.fsync(handle.fileno())
-    draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_whole(path, msgspec.json.format(msgspec.json.encode(costs), indent=1) + b"\n")
 
 
 def read_costs(
