@@ -6,7 +6,7 @@ from edgeapp.document.tree import shortened
 
 MAX_NAME = 64
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-RESERVED = frozenset({"gap", "outbox", "reply", "set", "state", "status"})
+RESERVED = frozenset({"gap", "governor", "outbox", "reply", "set", "state", "status"})
 """Topic levels with a meaning of their own: what a device says of itself, and what it is told."""
 
 RULE = "lower-case letters, digits, '-' and '_', beginning with a letter or digit"

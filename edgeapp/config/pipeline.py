@@ -26,6 +26,23 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
+class PipelineSettings(Settings):
+    """What a pipeline is worth beside the others, when heat, power or load forbid the best of all."""
+
+    weight: float = Field(
+        1.0,
+        gt=0,
+        le=1000,
+        description="How much its answers count beside those of other pipelines, when the device "
+        "cannot afford the best of all.",
+    )
+    critical: bool = Field(
+        False,  # noqa: FBT003 - pydantic takes a default by position
+        description="It is never paused, and its models never stop answering, however hot the "
+        "device is.",
+    )
+
+
 class StageSettings(Settings):
     """The framework's keys of every stage."""
 
@@ -160,7 +177,19 @@ def reserved(kind: Kind) -> frozenset[str]:
     return RESERVED - {"when"} if kind == "transform" else RESERVED
 
 
-VARIANT_KEYS: frozenset[str] = frozenset({"file", "name"})
+class VariantSettings(Settings):
+    """The framework's keys of a variant, beside its file and name."""
+
+    accuracy: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="How good its answers are, from 0 to 1, such as its mean average precision. If "
+        "not given: what an accuracy.json beside the file says of it.",
+    )
+
+
+VARIANT_KEYS: frozenset[str] = frozenset({"file", "name", *VariantSettings.model_fields})
 """Keys of a variant, beside the options of its decoder."""
 
 
@@ -206,9 +235,11 @@ class PipelineSpec:
     """Those that could be read."""
     ids: tuple[str, ...]
     """Of all stages, also of those that could not be read."""
+    settings: PipelineSettings
 
 
-_TOP = ("name", "about", "stages")
+_OF_ALL = tuple(PipelineSettings.model_fields)
+_TOP = ("name", "about", *_OF_ALL, "stages")
 
 
 def read_pipeline(
@@ -228,6 +259,8 @@ def read_pipeline(
             found.append(Complaint(entry.place, problem, remedy))
     name, name_place = _name(root, file, found)
     about = _about(root, found)
+    subject = Subject("", "a pipeline", Place(file))
+    settings = validate(PipelineSettings, root.only(frozenset(_OF_ALL)), subject, found=found)
     stages = root.get("stages")
     if stages is None:
         remedy = "add 'stages:' and below it one entry for each stage"
@@ -240,7 +273,8 @@ def read_pipeline(
     read = [_stage(entry, changes, found) for entry in stages.value.entries]
     specs = {spec.id: spec for spec in read if spec}
     ids = tuple(entry.key for entry in stages.value.entries)
-    return PipelineSpec(name, name_place, about, specs, ids)
+    settings = settings or PipelineSettings.model_validate({})
+    return PipelineSpec(name, name_place, about, specs, ids, settings)
 
 
 def _name(root: Table, file: str, found: list[Complaint]) -> tuple[str, Place]:

@@ -65,7 +65,10 @@ class Check:
                     check_demands(spec.stages[id_], stage, gives, self.registry, self.found)
         check_physics(spec, stages, self.found)
         self.found.extend(past_masks(spec, wiring, plugins))
-        return None if self.found else Plan(spec.name, spec.about, self.file, stages)
+        if self.found:
+            return None
+        rank = spec.settings
+        return Plan(spec.name, spec.about, self.file, stages, rank.weight, rank.critical)
 
     def _plugin(self, stage: StageSpec) -> Plugin | None:
         try:

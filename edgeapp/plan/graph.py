@@ -22,6 +22,8 @@ class VariantPlan:
     name: str
     file: Path
     options: Options
+    accuracy: float | None = None
+    """How good its answers are, 0..1, as the pipeline file says; None: it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,10 @@ class Plan:
     about: str
     file: Path | None
     stages: Mapping[str, StagePlan] = field(default_factory=dict)
+    weight: float = 1.0
+    """How much its answers count beside those of other pipelines."""
+    critical: bool = False
+    """It is never paused by the watchdog, and its gates never close."""
 
     @property
     def sources(self) -> tuple[StagePlan, ...]:

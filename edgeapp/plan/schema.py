@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgeapp.config.names import MAX_NAME, NAME, RESERVED
-from edgeapp.config.pipeline import SETTINGS
+from edgeapp.config.pipeline import SETTINGS, PipelineSettings, VariantSettings
 from edgeapp.config.words import schema_of
 from edgeapp.core.plugin import KINDS, Plugin
 from edgeapp.errors import PluginError
@@ -46,6 +46,7 @@ def pipeline_schema(registry: Registry) -> Json:
         "properties": {
             "name": {**_NAME, "description": "Name of the pipeline; part of its MQTT topics."},
             "about": {"type": "string", "description": "What it is for, in a sentence."},
+            **_draft_07(schema_of(PipelineSettings), "")["properties"],
             "stages": {
                 "type": "object",
                 "description": "Stages by id. Each reads the one above it unless it says 'from'.",
@@ -92,11 +93,12 @@ def _stage(plugin: Plugin, definitions: Json) -> Json:
 def _variants(options: Json) -> Json:
     file: Json = {"type": "string", "minLength": 1, "description": "Model file (ONNX)."}
     name: Json = {"type": "string", "minLength": 1, "description": "If not given, the file's."}
+    own = _draft_07(schema_of(VariantSettings), "")["properties"]
     full = {
         "type": "object",
         "required": ["file"],
         "additionalProperties": False,
-        "properties": {"file": file, "name": name, **options},
+        "properties": {"file": file, "name": name, **own, **options},
     }
     return {
         "type": "array",

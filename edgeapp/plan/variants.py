@@ -6,7 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeapp.config.pipeline import VARIANT_KEYS, ModelSettings, StageSpec, keys_of
+from edgeapp.config.pipeline import (
+    VARIANT_KEYS,
+    ModelSettings,
+    StageSpec,
+    VariantSettings,
+    keys_of,
+)
 from edgeapp.config.validate import Subject, validate
 from edgeapp.core.clock import FakeClock
 from edgeapp.core.context import Context
@@ -28,6 +34,7 @@ class _Variant:
     """Of the file's name."""
     options: Table
     """Those of the decoder that are for this variant alone."""
+    settings: VariantSettings
 
 
 def plan_variants(
@@ -50,7 +57,7 @@ def plan_variants(
         file = _file(variant, around, found)
         if options is None or file is None:
             continue
-        plan = VariantPlan(variant.name, file, options)
+        plan = VariantPlan(variant.name, file, options, variant.settings.accuracy)
         if models is None or models.fits(spec, plugin, plan, variant.place, found):
             plans.append(plan)
     return tuple(plans)
@@ -76,7 +83,7 @@ def _variants(spec: StageSpec, found: list[Complaint]) -> Iterator[_Variant]:
         return
     names: set[str] = set()
     for item in listed.items:
-        variant = _variant(item, found)
+        variant = _variant(spec, item, found)
         if variant and variant.name in names:
             problem = f"there are two variants called '{shortened(variant.name)}'"
             found.append(Complaint(variant.place, problem, "give one of them another 'name'"))
@@ -85,7 +92,7 @@ def _variants(spec: StageSpec, found: list[Complaint]) -> Iterator[_Variant]:
             yield variant
 
 
-def _variant(item: Node, found: list[Complaint]) -> _Variant | None:
+def _variant(spec: StageSpec, item: Node, found: list[Complaint]) -> _Variant | None:
     if isinstance(item, Scalar):
         item = Table((Entry("file", item.place, item),), item.place)
     if not isinstance(item, Table):
@@ -104,7 +111,12 @@ def _variant(item: Node, found: list[Complaint]) -> _Variant | None:
     assert isinstance(file.value, Scalar)
     path = file.value.text
     named = name.value.text if name and isinstance(name.value, Scalar) else Path(path).stem
-    return _Variant(named, path, file.value.place, item.without(VARIANT_KEYS))
+    subject = Subject(spec.label, "a variant", item.place)
+    keys = frozenset(VariantSettings.model_fields)
+    settings = validate(VariantSettings, item.only(keys), subject, found=found)
+    if settings is None:
+        return None
+    return _Variant(named, path, file.value.place, item.without(VARIANT_KEYS), settings)
 
 
 def _file(variant: _Variant, around: Surroundings, found: list[Complaint]) -> Path | None:
