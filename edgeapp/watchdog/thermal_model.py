@@ -1,0 +1,354 @@
+"""How hot the die will be: two nodes, learned while it runs.
+
+The board settles where its surroundings and the load put it, the die follows the load within
+seconds on top of the board::
+
+    board' = (offset + gain * cores - board) / tau        minutes
+    die    = board + die_gain * (cores filtered by die_tau)   seconds
+
+A Kalman filter follows five numbers: board temperature, offset (surroundings, idle power, sun), gain,
+die gain and the logarithm of tau; all but the last enter linearly, so that its corrections are
+nearly exact (extended Kalman filter: Jazwinski, Stochastic Processes and Filtering Theory, 1970).
+What is forecast is linear in the load, hence the greatest bearable load has a closed form.
+
+A sum of normalised innovations (CUSUM: Page, Biometrika 41, 1954) tells a sudden change, such as a
+door, the sun or a fan, from noise; the filter then doubts what it had learned and learns anew.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import exp, inf, isfinite, log, sqrt
+
+from edgeapp.watchdog.limits import Prior
+
+SENSOR_NOISE_C = 0.5
+"""Standard deviation of a sensor of which nothing else is known; its steps are part of it."""
+BLIND_C_PER_S = 0.02
+"""How fast the doubt grows while no sensor can be read."""
+BLIND_MOST_C = 12.0
+
+_BOARD, _OFFSET, _GAIN, _DIE, _TAU = range(5)
+_N = 5
+_Row = list[float]
+
+_FIRST_SD = (3.0, 12.0, 0.3, 0.3, 0.25)
+"""What is believed at the start; of gain and die gain relative to the prior, of tau logarithmic."""
+_WALK_SD = (0.02, 0.03, 0.0008, 0.0005, 0.0005)
+"""How far each wanders in a second, in the same units."""
+_SURPRISE_SD = (0.5, 6.0, 0.15, 0.03, 0.1)
+"""What is doubted more after a surprise."""
+_MOST_SD = (30.0, 30.0, 0.35, 0.35, 0.35)
+_BOUNDS = {_GAIN: (0.5, 2.0), _DIE: (0.3, 3.0), _TAU: (0.5, 2.0)}
+"""How far from the prior a learned number may go, as factors."""
+
+_CUSUM_SLACK = 0.7
+_CUSUM_ALARM = 9.0
+_SURPRISED_S = 60.0
+_JUMP_SD = 6.0
+_JUMPS = 3
+"""Readings in a row that are far off before they are believed: one may be an outlier."""
+_LONG_GAP_S = 30.0
+"""From here on the mean load of a tick says little of when it was there."""
+_BLIND_AFTER_S = 5.0
+_STEP_DOUBT = 0.15
+"""Of the die's rise that is still to come: how wrong its time constant may be."""
+_MOST_CORES = 1024.0
+_PLAUSIBLE_C = (-60.0, 160.0)
+_FOREVER_S = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Temperature of the die at some time from now."""
+
+    die_c: float
+    sigma_c: float
+    """Standard deviation: the truth is within twice of it nineteen times in twenty."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A forecast as a function of the load u: mean0 + mean1 * u, variance a + 2 b u + c u²."""
+
+    mean0: float
+    mean1: float
+    a: float
+    b: float
+    c: float
+
+    def at(self, cores: float) -> tuple[float, float]:
+        variance = self.a + (2 * self.b + self.c * cores) * cores
+        return self.mean0 + self.mean1 * cores, sqrt(max(0.0, variance))
+
+
+class ThermalModel:
+    """Learns a device while it runs, from the fused die temperature and the load. One thread."""
+
+    def __init__(self, prior: Prior) -> None:
+        self.prior = prior
+        self.surprises = 0
+        """Sudden changes noticed so far."""
+        self._units = (1.0, 1.0, prior.board_k_per_core, prior.die_k_per_core, 1.0)
+        offset = prior.ambient_c + prior.idle_k
+        self._x: _Row = [
+            offset,
+            offset,
+            prior.board_k_per_core,
+            prior.die_k_per_core,
+            log(prior.board_tau_s),
+        ]
+        self._p = [[0.0] * _N for _ in range(_N)]
+        for i in range(_N):
+            self._p[i][i] = (_FIRST_SD[i] * self._units[i]) ** 2
+        self._p[_BOARD][_BOARD] = _FIRST_SD[_OFFSET] ** 2
+        self._cores = 0.0
+        self._filtered = 0.0
+        self._t_s: float | None = None
+        self._seen = False
+        self._blind_s = 0.0
+        self._high = self._low = 0.0
+        self._jumps = 0
+        self._surprised_s = inf
+
+    def observe(
+        self, t_s: float, cores: float, die_c: float | None, *, noise_c: float = SENSOR_NOISE_C
+    ) -> None:
+        """Take in what a tick showed; ticks may be late, or minutes apart.
+
+        Time that does not go on is no tick. A load or temperature that is no number counts as
+        not read.
+
+        Args:
+            t_s: Monotonic time.
+            cores: Busy cores since the tick before, times the clock they really ran at over the
+                greatest.
+            die_c: Fused temperature of the die; None: no sensor can be trusted.
+            noise_c: Standard deviation of that temperature.
+        """
+        if not isfinite(t_s) or (self._t_s is not None and t_s <= self._t_s):
+            return
+        if isfinite(cores):
+            self._cores = min(max(cores, 0.0), _MOST_CORES)
+        if self._t_s is None:
+            self._filtered = self._cores
+        else:
+            self._advance(t_s - self._t_s)
+        self._t_s = t_s
+        if die_c is not None and _PLAUSIBLE_C[0] < die_c < _PLAUSIBLE_C[1]:
+            if not (isfinite(noise_c) and noise_c > 0):
+                noise_c = SENSOR_NOISE_C
+            self._correct(die_c, max(noise_c, 0.05))
+
+    def forecast(self, cores: float, horizon_s: float) -> Forecast:
+        """What the die will have if the whole device is busy with so many cores from now on."""
+        mean, sigma = self._line(max(0.0, horizon_s)).at(cores)
+        return Forecast(mean, sigma + self._pessimism_c)
+
+    def cores_at(self, limit_c: float, horizon_s: float, *, sigmas: float = 1.0) -> float:
+        """The greatest constant load of the whole device that keeps the die below a limit.
+
+        Heat that is there already may be too much: then it is negative.
+
+        Args:
+            limit_c: What forecast + `sigmas` * its sigma may not exceed.
+            horizon_s: When, from now; greater than 0.
+            sigmas: How sure it shall be; 0 asks for the mean.
+        """
+        line = self._line(max(1.0, horizon_s))
+        k = max(0.0, sigmas)
+        room = limit_c - k * self._pessimism_c - line.mean0
+        # room - mean1 u = k sqrt(a + 2 b u + c u²), squared; mean1 > k sqrt(c) makes it unique.
+        shrink = min(1.0, 0.8 * line.mean1 / (k * sqrt(line.c))) if k * line.c > 0 else 1.0
+        b, c = k * k * line.b * shrink, k * k * line.c * shrink * shrink
+        alpha = line.mean1 * line.mean1 - c
+        beta = room * line.mean1 + b
+        gamma = room * room - k * k * line.a
+        return (beta - sqrt(max(0.0, beta * beta - alpha * gamma))) / alpha
+
+    def time_to(self, limit_c: float, cores: float) -> float | None:
+        """When the die is expected to reach a limit under a constant load, in seconds from now.
+
+        None: it will not, as far as this load alone goes.
+        """
+        before = 0.0
+        for after in (0.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0, 1280.0, 1e4):
+            if self._mean(cores, after) >= limit_c:
+                break
+            before = after
+        else:
+            return None
+        while after - before > 0.5:  # noqa: PLR2004 - seconds: finer than anybody needs
+            middle = (before + after) / 2
+            if self._mean(cores, middle) >= limit_c:
+                after = middle
+            else:
+                before = middle
+        return after
+
+    @property
+    def die_c(self) -> float:
+        """What the die is believed to have now, smoother than any sensor."""
+        return self._x[_BOARD] + self._x[_DIE] * self._filtered
+
+    @property
+    def board_c(self) -> float:
+        """What the board is believed to have now."""
+        return self._x[_BOARD]
+
+    @property
+    def ambient_c(self) -> float:
+        """What the surroundings seem to have, with the sun and whatever else heats in them."""
+        return self._x[_OFFSET] - self.prior.idle_k
+
+    @property
+    def gain(self) -> float:
+        """What a busy core adds to the board in the end, in kelvin."""
+        return self._x[_GAIN]
+
+    @property
+    def surprised(self) -> bool:
+        """Whether something changed all of a sudden within the last minute."""
+        return self._surprised_s < _SURPRISED_S
+
+    @property
+    def blind_s(self) -> float:
+        """Since when no temperature was told."""
+        return self._blind_s
+
+    def facts(self) -> Mapping[str, float]:
+        """The state, for whoever wants to look."""
+        now = self.forecast(self._cores, 0.0)
+        return {
+            "model_die_c": now.die_c,
+            "sigma_c": now.sigma_c,
+            "board_c": self.board_c,
+            "ambient_c": self.ambient_c,
+            "gain_k_per_core": self.gain,
+            "die_gain_k_per_core": self._x[_DIE],
+            "tau_s": exp(self._x[_TAU]),
+            "blind_s": self._blind_s,
+            "surprises": float(self.surprises),
+        }
+
+    @property
+    def _pessimism_c(self) -> float:
+        return min(BLIND_MOST_C, BLIND_C_PER_S * max(0.0, self._blind_s - _BLIND_AFTER_S))
+
+    def _advance(self, dt: float) -> None:
+        """Let time pass under the load of this tick."""
+        dt = min(dt, _FOREVER_S)
+        x, p, u = self._x, self._p, self._cores
+        tau = exp(x[_TAU])
+        e = exp(-dt / tau)
+        rise = x[_OFFSET] + x[_GAIN] * u - x[_BOARD]
+        f = (e, 1 - e, (1 - e) * u, 0.0, -e * (dt / tau) * rise)
+        x[_BOARD] += (1 - e) * rise
+        first = [sum(f[k] * p[k][j] for k in range(_N)) for j in range(_N)]
+        p[_BOARD][_BOARD] = sum(first[k] * f[k] for k in range(_N))
+        for j in range(1, _N):
+            p[_BOARD][j] = p[j][_BOARD] = first[j]
+        for i in range(_N):
+            unit = self._units[i]
+            most = (_MOST_SD[i] * unit) ** 2
+            p[i][i] += max(0.0, min((_WALK_SD[i] * unit) ** 2 * dt, most - p[i][i]))
+        if dt > _LONG_GAP_S:
+            p[_BOARD][_BOARD] += ((1 - e) * x[_GAIN]) ** 2
+            p[_OFFSET][_OFFSET] += min(dt / 100.0, 6.0) ** 2
+        self._filtered += (u - self._filtered) * (1 - exp(-dt / self.prior.die_tau_s))
+        self._blind_s += dt
+        self._surprised_s += dt
+
+    def _correct(self, die_c: float, noise_c: float) -> None:
+        """Learn from a temperature."""
+        if not self._seen:
+            self._seen = True
+            self._x[_BOARD] = die_c - self._x[_DIE] * self._filtered
+            p = self._p[_BOARD]
+            p[_BOARD] = (_FIRST_SD[_BOARD]) ** 2
+            self._blind_s = 0.0
+            return
+        x, p2, uf = self._x, self._p, self._filtered
+        ph = [row[_BOARD] + uf * row[_DIE] for row in p2]
+        coming = _STEP_DOUBT * x[_DIE] * (self._cores - uf)
+        s = ph[_BOARD] + uf * ph[_DIE] + noise_c * noise_c + coming * coming
+        innovation = die_c - x[_BOARD] - x[_DIE] * uf
+        score = innovation / sqrt(s)
+        if abs(score) > _JUMP_SD:
+            self._jumps += 1
+            if self._jumps < _JUMPS:
+                return
+            self._doubt(board_sd=abs(innovation))
+            self._jumps = 0
+            self._correct(die_c, noise_c)
+            return
+        self._jumps = 0
+        self._blind_s = 0.0
+        gains = [value / s for value in ph]
+        for i in range(_N):
+            x[i] += gains[i] * innovation
+            row, g = p2[i], gains[i]
+            for j in range(_N):
+                row[j] -= g * ph[j]
+        self._bound()
+        self._high = max(0.0, self._high + score - _CUSUM_SLACK)
+        self._low = max(0.0, self._low - score - _CUSUM_SLACK)
+        if self._high > _CUSUM_ALARM or self._low > _CUSUM_ALARM:
+            self._doubt()
+
+    def _doubt(self, board_sd: float = 0.0) -> None:
+        """Something changed: what was learned of the surroundings may hold no longer."""
+        self.surprises += 1
+        self._surprised_s = 0.0
+        self._high = self._low = 0.0
+        for i in range(_N):
+            most = (_MOST_SD[i] * self._units[i]) ** 2
+            more = (_SURPRISE_SD[i] * self._units[i]) ** 2
+            self._p[i][i] += max(0.0, min(more, most - self._p[i][i]))
+        self._p[_BOARD][_BOARD] += board_sd * board_sd
+
+    def _bound(self) -> None:
+        """Keep what was learned near the prior; what depends on it follows."""
+        x, p = self._x, self._p
+        base = (0.0, 0.0, self._units[_GAIN], self._units[_DIE], self.prior.board_tau_s)
+        for i, (low, high) in _BOUNDS.items():
+            least, most = base[i] * low, base[i] * high
+            if i == _TAU:
+                least, most = log(least), log(most)
+            bounded = min(max(x[i], least), most)
+            if bounded != x[i]:
+                pull = (bounded - x[i]) / p[i][i]
+                for j in range(_N):
+                    x[j] += p[j][i] * pull
+                x[i] = bounded
+
+    def _mean(self, cores: float, horizon_s: float) -> float:
+        x = self._x
+        e = exp(-horizon_s / exp(x[_TAU]))
+        fast = exp(-horizon_s / self.prior.die_tau_s)
+        board = e * x[_BOARD] + (1 - e) * (x[_OFFSET] + x[_GAIN] * cores)
+        return board + x[_DIE] * (cores + (self._filtered - cores) * fast)
+
+    def _line(self, h: float) -> _Line:
+        """What is forecast in `h` seconds, as a function of the load."""
+        x, p = self._x, self._p
+        tau = exp(x[_TAU])
+        e = exp(-h / tau)
+        fast = exp(-h / self.prior.die_tau_s)
+        bend = e * h / tau
+        w0 = (e, 1 - e, 0.0, self._filtered * fast, bend * (x[_BOARD] - x[_OFFSET]))
+        w1 = (0.0, 0.0, 1 - e, 1 - fast, -bend * x[_GAIN])
+        mean0 = e * x[_BOARD] + (1 - e) * x[_OFFSET] + x[_DIE] * w0[_DIE]
+        mean1 = (1 - e) * x[_GAIN] + x[_DIE] * (1 - fast)
+        p0 = [sum(map(_times, row, w0)) for row in p]
+        p1 = [sum(map(_times, row, w1)) for row in p]
+        a = sum(map(_times, w0, p0))
+        b = sum(map(_times, w1, p0))
+        c = sum(map(_times, w1, p1))
+        # The offset goes on wandering: the integral of (1 - exp(-s/tau))² over the horizon.
+        wander = h - 2 * tau * (1 - e) + tau / 2 * (1 - e * e)
+        a += _WALK_SD[_OFFSET] ** 2 * wander + _WALK_SD[_BOARD] ** 2 * tau / 2 * (1 - e * e)
+        return _Line(mean0, mean1, a, b, c)
+
+
+def _times(a: float, b: float) -> float:
+    return a * b
