@@ -1,0 +1,128 @@
+"""Mains and batteries, as the kernel's power supply class tells of them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from edgeapp.watchdog.files import Files
+from edgeapp.watchdog.values import Signal, names_in, read_whole, read_words
+
+MOST_SUPPLIES = 16
+"""That are read."""
+
+_MAINS = frozenset({"Mains", "USB", "Wireless"})
+_STORES = frozenset({"Battery", "UPS"})
+_CHARGES = frozenset({"Charging", "Full", "Not charging"})
+_MICRO = 1e6
+_MOST = 10**10
+"""Microwatt hours, microampere hours and the like: 10 kWh."""
+
+
+@dataclass(frozen=True, slots=True)
+class Supplies:
+    """What the supplies say at one moment. None: nobody says."""
+
+    on_ac: bool | None = None
+    battery: float | None = None
+    """Charge, 0..1."""
+    battery_wh: float | None = None
+    """Energy left."""
+    power_w: float | None = None
+    """That the batteries deliver; None while they do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Store:
+    status: str
+    charge: float | None
+    left_wh: float | None
+    full_wh: float | None
+    power_w: float | None
+
+
+class PowerSupplies:
+    """All supplies of the device itself; not the batteries of mice and headsets."""
+
+    def __init__(self, files: Files, sysfs: str) -> None:
+        self._files = files
+        self._root = f"{sysfs}/class/power_supply"
+        self._mains: tuple[str, ...] = ()
+        self._stores: tuple[tuple[str, frozenset[str]], ...] = ()
+
+    def probe(self) -> tuple[Signal, ...]:
+        """Look which there are."""
+        mains, stores = [], []
+        for name in names_in(self._files, self._root)[:MOST_SUPPLIES]:
+            folder = f"{self._root}/{name}"
+            kind = read_words(self._files, f"{folder}/type")
+            # Old kernels do not say the scope; drivers of input devices name it so.
+            if read_words(self._files, f"{folder}/scope") == "Device" or name.startswith("hid"):
+                continue
+            if kind in _MAINS and read_whole(self._files, f"{folder}/online", 0, 2) is not None:
+                mains.append(folder)
+            elif kind in _STORES and read_whole(self._files, f"{folder}/present", 0, 1) != 0:
+                stores.append((folder, frozenset(names_in(self._files, folder))))
+        self._mains, self._stores = tuple(mains), tuple(stores)
+        batteries = ", ".join(folder for folder, _ in stores)
+        return (
+            Signal("mains", bool(mains or stores), ", ".join(mains) or batteries),
+            Signal("battery", bool(stores), batteries),
+        )
+
+    def read(self) -> Supplies:
+        """What they say now."""
+        if not self._mains and not self._stores:
+            return Supplies()
+        online = [read_whole(self._files, f"{folder}/online", 0, 2) for folder in self._mains]
+        known = [value for value in online if value is not None]
+        on_ac = any(known) if known else None
+        stores = [self._store(folder, attributes) for folder, attributes in self._stores]
+        if on_ac is None and stores:
+            if any(store.status == "Discharging" for store in stores):
+                on_ac = False
+            elif any(store.status in _CHARGES for store in stores):
+                on_ac = True
+        emptying = [store.power_w for store in stores if store.status == "Discharging"]
+        left, full = _sum(s.left_wh for s in stores), _sum(s.full_wh for s in stores)
+        battery = left / full if left is not None and full else _mean(s.charge for s in stores)
+        return Supplies(on_ac, None if battery is None else min(1.0, battery), left, _sum(emptying))
+
+    def _store(self, folder: str, attributes: frozenset[str]) -> _Store:
+        def amount(name: str) -> float | None:
+            if name not in attributes:
+                return None
+            # Some drivers count what flows out as negative.
+            value = read_whole(self._files, f"{folder}/{name}", -_MOST, _MOST)
+            return None if value is None else abs(value) / _MICRO
+
+        volts = amount("voltage_now")
+        percent = read_whole(self._files, f"{folder}/capacity", 0, 105)  # 101 when just charged
+        return _Store(
+            read_words(self._files, f"{folder}/status"),
+            None if percent is None else min(1.0, percent / 100),
+            _either(amount("energy_now"), amount("charge_now"), volts),
+            _either(amount("energy_full"), amount("charge_full"), volts),
+            _either(amount("power_now"), amount("current_now"), volts),
+        )
+
+
+def _either(direct: float | None, current: float | None, volts: float | None) -> float | None:
+    if direct is not None:
+        return direct
+    return current * volts if current is not None and volts else None
+
+
+def _sum(parts: Iterable[float | None]) -> float | None:
+    """Of all; None: one is not known, or there is none."""
+    known = list(parts)
+    total = 0.0
+    for part in known:
+        if part is None:
+            return None
+        total += part
+    return total if known else None
+
+
+def _mean(parts: Iterable[float | None]) -> float | None:
+    known = list(parts)
+    total = _sum(known)
+    return None if total is None else total / len(known)

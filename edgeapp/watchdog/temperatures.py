@@ -1,0 +1,170 @@
+"""The temperature sensors of a device, from thermal zones and hardware monitoring, by their names.
+
+`psutil` is not asked: it looks at thermal zones only where hardware monitoring has no temperature at
+all, so that a clock chip with a thermometer hides the processor; and it has no trip points.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from edgeapp.watchdog.files import Files
+from edgeapp.watchdog.hwmon import Chip
+from edgeapp.watchdog.thermometer import Thermometer
+from edgeapp.watchdog.tick import SensorKind, SensorReading
+from edgeapp.watchdog.values import Signal, in_order, names_in, read_whole, read_words
+
+MOST_ZONES = 256
+"""Thermal zones that are looked at."""
+MOST_SENSORS = 32
+"""That are read; of the die first, then of the board."""
+TRIPS_C = (45.0, 115.0)
+"""Trip points beyond are placeholders."""
+
+_DIE = re.compile(
+    r"cpu|^soc|x86-pkg-temp|^tj-|^package|coretemp|k8temp|k10temp|zenpower|core\d*-thermal"
+    r"|^b0d4$|^bcm2835|^imx.*thermal|tsens-tz|^main\d*-thermal|^mpu-|^pkg-temp"
+)
+"""Processors, and the chip that they are part of. Graphics, memory and radio have zones of their own,
+which follow other work than ours."""
+_NOT_DIE = re.compile(r"gpu|pmic|batt|charg|modem|wlan|wifi|fan|virtual|skin")
+_BOARD = re.compile(
+    r"acpitz|^pch|board|ambient|skin|chassis|case|^rp1|systin|^lm75|^tmp1\d\d|jc42|thermistor"
+)
+_LEFT_ALONE = {
+    "w1_slave_temp": "each reading takes 0.75 s",
+    "drivetemp": "reading it keeps disks awake",
+}
+_SENSOR = re.compile(r"temp([0-9]{1,3})_input")
+_TRIP = re.compile(r"trip_point_([0-9]{1,2})_type")
+_PREFERRED = (re.compile(r"Package id \d+"), re.compile("Tdie"), re.compile("Tctl"))
+"""Of a processor with a sensor for each core: the one that stands for all."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    name: str
+    kind: SensorKind
+    path: str
+    trip_c: float | None = None
+
+
+class Temperatures:
+    """All temperature sensors. `probe` first, and again from time to time; one thread.
+
+    A sensor of the die or the board that was there once stays in the readings as "missing".
+    """
+
+    def __init__(self, files: Files, sysfs: str) -> None:
+        self.trip_c: float | None = None
+        """At which the kernel begins to slow the die down, the lowest; None: it does not say. On a
+        Raspberry Pi the firmware acts earlier and says nothing."""
+        self._files = files
+        self._zones = f"{sysfs}/class/thermal"
+        self._sensors: dict[str, Thermometer] = {}
+
+    def read(self, now_ns: Callable[[], int]) -> tuple[SensorReading, ...]:
+        """What each sensor says, always in the same order. Never raises."""
+        return tuple([sensor.read(self._files, now_ns) for sensor in self._sensors.values()])
+
+    def probe(self, chips: Sequence[Chip]) -> tuple[Signal, ...]:
+        """Look which sensors there are."""
+        alone = [chip.name for chip in chips if chip.name in _LEFT_ALONE]
+        found = list(self._find(chips))
+        found.sort(key=lambda each: ("die", "board", "other").index(each.kind))
+        left_out = len(found) - MOST_SENSORS
+        here = {each.name: each for each in found[:MOST_SENSORS]}
+        for name, sensor in list(self._sensors.items()):
+            if name not in here:
+                sensor.path = None
+                if sensor.kind == "other" or len(self._sensors) > MOST_SENSORS:
+                    del self._sensors[name]
+        for name, each in here.items():
+            if name in self._sensors:
+                self._sensors[name].path = each.path
+            else:
+                self._sensors[name] = Thermometer(name, each.kind, each.path)
+        self.trip_c = min((each.trip_c for each in found if each.trip_c), default=None)
+        notes = [f"{name} is left alone: {_LEFT_ALONE[name]}" for name in dict.fromkeys(alone)]
+        if left_out > 0:
+            notes.append(f"{left_out} more are not read")
+        trip = f"the kernel slows down at {self.trip_c:g} °C" if self.trip_c else ""
+        return (
+            _signal("die temperature", "die", here, trip),
+            _signal("board temperature", "board", here, ""),
+            _signal("other temperatures", "other", here, "; ".join(notes)),
+        )
+
+    def _find(self, chips: Sequence[Chip]) -> Iterator[_Found]:
+        given: dict[str, int] = {}
+        zone_types = set()
+        for number in names_in(self._files, self._zones)[:MOST_ZONES]:
+            if not number.startswith("thermal_zone"):
+                continue
+            folder = f"{self._zones}/{number}"
+            what = read_words(self._files, f"{folder}/type") or number
+            zone_types.add(_plain(what))
+            kind = kind_of(what)
+            trip_c = self._trip(folder) if kind == "die" else None
+            yield _Found(_unique(what, given), kind, f"{folder}/temp", trip_c)
+        for chip in chips:
+            # The kernel shows most thermal zones a second time as a chip of that name.
+            if chip.name not in _LEFT_ALONE and _plain(chip.name) not in zone_types:
+                yield from self._on_chip(chip, given)
+
+    def _on_chip(self, chip: Chip, given: dict[str, int]) -> Iterator[_Found]:
+        labels = {}
+        for attribute in in_order(chip.attributes):
+            if match := _SENSOR.fullmatch(attribute):
+                label = ""
+                if f"temp{match[1]}_label" in chip.attributes:
+                    label = read_words(self._files, chip.path(f"temp{match[1]}_label"))
+                labels[attribute] = label or f"temp{match[1]}"
+        for preferred in _PREFERRED:
+            if standing := {a: label for a, label in labels.items() if preferred.fullmatch(label)}:
+                labels = standing
+                break
+        kind = kind_of(chip.name)
+        for attribute, label in labels.items():
+            name = _unique(f"hwmon:{chip.name}/{label}", given)
+            yield _Found(name, kind, chip.path(attribute))
+
+    def _trip(self, zone: str) -> float | None:
+        """Where the kernel begins to act; a critical trip point is where it switches off."""
+        passive, hot = [], []
+        for name in names_in(self._files, zone):
+            if match := _TRIP.fullmatch(name):
+                kind = read_words(self._files, f"{zone}/{name}")
+                value = read_whole(
+                    self._files, f"{zone}/trip_point_{match[1]}_temp", -(10**6), 10**6
+                )
+                if value is not None and TRIPS_C[0] <= value / 1000 <= TRIPS_C[1]:
+                    if kind == "passive":
+                        passive.append(value / 1000)
+                    elif kind == "hot":
+                        hot.append(value / 1000)
+        if passive and read_words(self._files, f"{zone}/policy") == "power_allocator":
+            return max(passive)  # the lower one only switches its control loop on
+        return min(passive or hot, default=None)
+
+
+def kind_of(name: str) -> SensorKind:
+    """What a thermal zone's type or a chip's name says of where the sensor sits."""
+    plain = _plain(name)
+    if _DIE.search(plain) and not _NOT_DIE.search(plain):
+        return "die"
+    return "board" if _BOARD.search(plain) else "other"
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
+def _unique(name: str, given: dict[str, int]) -> str:
+    given[name] = count = given.get(name, 0) + 1
+    return name if count == 1 else f"{name}#{count}"
+
+
+def _signal(name: str, kind: SensorKind, here: dict[str, _Found], note: str) -> Signal:
+    names = [each.name for each in here.values() if each.kind == kind]
+    return Signal(name, bool(names), ", ".join(names), note)
