@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,6 +13,7 @@ from edgeapp.config.names import problem_with, sanitised
 from edgeapp.config.network import Host, Levels
 from edgeapp.config.pipeline import Settings
 from edgeapp.config.validate import Subject, validate
+from edgeapp.config.watchdog import WatchdogConfig, WatchdogFile, check_board, watchdog_config
 from edgeapp.core.plugin import InputPath, Surroundings
 from edgeapp.core.secret import Secret
 from edgeapp.document.reader import read_file
@@ -79,6 +80,7 @@ class DeviceConfig:
     allow_commands: tuple[str, ...] = ()
     """Programs that pipelines may run: absolute paths, or names."""
     outbox: OutboxConfig = OutboxConfig()
+    watchdog: WatchdogConfig = field(default_factory=WatchdogConfig)
 
 
 def _no_folder(path: Path) -> Path:
@@ -163,6 +165,10 @@ class DeviceFile(Settings):
         default_factory=lambda: _Outbox.model_validate({}),
         description="Disk space for messages that wait for the broker.",
     )
+    watchdog: WatchdogFile = Field(
+        default_factory=lambda: WatchdogFile.model_validate({}),
+        description="What the device can bear; most of it the device says itself.",
+    )
     allow_commands: tuple[str, ...] = Field(
         (),
         description="Programs that pipelines may run with `run_command`: absolute paths, or names "
@@ -206,6 +212,7 @@ def read_device(
             round(file.outbox.bulk_mb * _MB),
             round(file.outbox.min_free_mb * _MB),
         ),
+        watchdog=watchdog_config(file.watchdog),
     )
 
 
@@ -214,6 +221,9 @@ def _check_rest(root: Table, file: DeviceFile, found: list[Complaint]) -> None:
     name, mqtt = root.get("device"), root.get("mqtt")
     if name and file.device is not None and (wrong := problem_with(file.device)):
         found.append(Complaint(name.value.place, *wrong))
+    watchdog = root.get("watchdog")
+    if watchdog is not None and isinstance(watchdog.value, Table):
+        check_board(watchdog.value, file.watchdog, found)
     if mqtt is None or file.mqtt is None:
         return
     for key in ("tls", "home_assistant"):
