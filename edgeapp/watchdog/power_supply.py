@@ -95,9 +95,13 @@ class PowerSupplies:
             return None if value is None else abs(value) / _MICRO
 
         volts = amount("voltage_now")
-        percent = read_whole(self._files, f"{folder}/capacity", 0, 105)  # 101 when just charged
+        status, percent = "", None
+        if "status" in attributes:
+            status = read_words(self._files, f"{folder}/status")
+        if "capacity" in attributes:
+            percent = read_whole(self._files, f"{folder}/capacity", 0, 105)  # 101 when just charged
         return _Store(
-            read_words(self._files, f"{folder}/status"),
+            status,
             None if percent is None else min(1.0, percent / 100),
             _either(amount("energy_now"), amount("charge_now"), volts),
             _either(amount("energy_full"), amount("charge_full"), volts),

@@ -22,7 +22,10 @@ from edgeapp.watchdog.values import Signal, problem_of, read_words
 
 PROBE_EVERY_S = 60.0
 PROBE_SOON_S = 5.0
-"""After a file has gone: at most that often."""
+"""After a file has gone, or a sensor has jumped as if it were another one: once for each of them, then
+it waits for the minute."""
+
+MOST_DOUBTS = 256
 
 
 class Readings:
@@ -59,6 +62,10 @@ class Readings:
         self.model = _model(self._files, sysfs, proc)
         """Of the board, such as "Raspberry Pi 5 Model B Rev 1.0"; empty: nobody says."""
         self._signals: tuple[Signal, ...] = ()
+        self._doubts: set[str] = set()
+        self._settled: set[str] = set()
+        """What was doubted, and probed for, since the last regular probing."""
+        self._probed_ns = 0
         self._probe()
 
     @property
@@ -73,15 +80,15 @@ class Readings:
     def read(self) -> Reading:
         """What it says now. Rates and shares are since the call before; the first has none."""
         now_ns = self._clock.now_ns()
-        since_ns = now_ns - self._probed_ns
-        if since_ns >= PROBE_EVERY_S * NS or (self._files.gone and since_ns >= PROBE_SOON_S * NS):
-            self._probe()
+        self._probe_if_due(now_ns)
+        sensors = self.temperatures.read(self._clock.now_ns)
+        self._doubts.update(sensor.name for sensor in sensors if sensor.problem == "rate")
         supplies = self._supplies.read()
         low, throttled = self._pi.read()
         slowed = self._slowdown.read()
         cpu_pressure, memory_pressure = self._pressure.read()
         return Reading(
-            sensors=self.temperatures.read(self._clock.now_ns),
+            sensors=sensors,
             busy_cores=self._load.read(),
             clock_ratio=self._clocks.read(),
             undervoltage=low,
@@ -96,6 +103,17 @@ class Readings:
             memory_available_mb=self._memory.read(),
             quota_throttled=self._cgroup.throttled(now_ns),
         )
+
+    def _probe_if_due(self, now_ns: int) -> None:
+        since_ns = now_ns - self._probed_ns
+        doubts = (self._files.gone | self._doubts) - self._settled
+        if since_ns >= PROBE_EVERY_S * NS:
+            self._settled = set()
+        elif doubts and since_ns >= PROBE_SOON_S * NS:
+            self._settled |= doubts
+        else:
+            return
+        self._probe()
 
     def _probe(self) -> None:
         chips = chips_of(self._files, self._sysfs)
@@ -114,22 +132,24 @@ class Readings:
             *self._memory.probe(),
             *self._cgroup.probe(),
         )
-        self._files.gone = False
+        self._files.gone.clear()
+        self._doubts.clear()
         self._probed_ns = self._clock.now_ns()
 
 
 class _Watched:
-    """Files, and whether one that was read has gone."""
+    """Files, and which of those that were read have gone."""
 
     def __init__(self, files: Files) -> None:
-        self.gone = False
+        self.gone: set[str] = set()
         self._files = files
 
     def read(self, path: str) -> bytes:
         try:
             return self._files.read(path)
         except OSError as error:
-            self.gone = self.gone or problem_of(error) == "missing"
+            if problem_of(error) == "missing" and len(self.gone) < MOST_DOUBTS:
+                self.gone.add(path)
             raise
 
     def names(self, folder: str) -> list[str]:

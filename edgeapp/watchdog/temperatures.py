@@ -18,9 +18,6 @@ MOST_ZONES = 256
 """Thermal zones that are looked at."""
 MOST_SENSORS = 32
 """That are read; of the die first, then of the board."""
-TRIPS_C = (45.0, 115.0)
-"""Trip points beyond are placeholders."""
-
 _DIE = re.compile(
     r"cpu|^soc|x86-pkg-temp|^tj-|^package|coretemp|k8temp|k10temp|zenpower|core\d*-thermal"
     r"|^b0d4$|^bcm2835|^imx.*thermal|tsens-tz|^main\d*-thermal|^mpu-|^pkg-temp"
@@ -31,6 +28,10 @@ _NOT_DIE = re.compile(r"gpu|pmic|batt|charg|modem|wlan|wifi|fan|virtual|skin")
 _BOARD = re.compile(
     r"acpitz|^pch|board|ambient|skin|chassis|case|^rp1|systin|^lm75|^tmp1\d\d|jc42|thermistor"
 )
+_TRIPS_MC = (45_000, 115_000)
+"""Trip points beyond are placeholders."""
+_SLOW_DOWN_AT_CRIT = frozenset({"coretemp", "k10temp"})
+"""Their critical temperature is where the processor slows itself down."""
 _LEFT_ALONE = {
     "w1_slave_temp": "each reading takes 0.75 s",
     "drivetemp": "reading it keeps disks awake",
@@ -57,8 +58,8 @@ class Temperatures:
 
     def __init__(self, files: Files, sysfs: str) -> None:
         self.trip_c: float | None = None
-        """At which the kernel begins to slow the die down, the lowest; None: it does not say. On a
-        Raspberry Pi the firmware acts earlier and says nothing."""
+        """The lowest at which kernel or processor begin to slow the die down; None: nobody says. On a
+        Raspberry Pi the firmware does so earlier, and does not say where."""
         self._files = files
         self._zones = f"{sysfs}/class/thermal"
         self._sensors: dict[str, Thermometer] = {}
@@ -74,21 +75,20 @@ class Temperatures:
         found.sort(key=lambda each: ("die", "board", "other").index(each.kind))
         left_out = len(found) - MOST_SENSORS
         here = {each.name: each for each in found[:MOST_SENSORS]}
-        for name, sensor in list(self._sensors.items()):
-            if name not in here:
-                sensor.path = None
-                if sensor.kind == "other" or len(self._sensors) > MOST_SENSORS:
-                    del self._sensors[name]
+        lost = [s for s in self._sensors.values() if s.name not in here and s.kind != "other"]
+        known, self._sensors = self._sensors, {}
         for name, each in here.items():
-            if name in self._sensors:
-                self._sensors[name].path = each.path
-            else:
-                self._sensors[name] = Thermometer(name, each.kind, each.path)
+            sensor = known.get(name) or Thermometer(name, each.kind, each.path)
+            sensor.path = each.path
+            self._sensors[name] = sensor
+        for sensor in lost[: MOST_SENSORS - len(here)]:
+            sensor.path = None
+            self._sensors[sensor.name] = sensor
         self.trip_c = min((each.trip_c for each in found if each.trip_c), default=None)
         notes = [f"{name} is left alone: {_LEFT_ALONE[name]}" for name in dict.fromkeys(alone)]
         if left_out > 0:
             notes.append(f"{left_out} more are not read")
-        trip = f"the kernel slows down at {self.trip_c:g} °C" if self.trip_c else ""
+        trip = f"it is slowed down at {self.trip_c:g} °C" if self.trip_c else ""
         return (
             _signal("die temperature", "die", here, trip),
             _signal("board temperature", "board", here, ""),
@@ -127,22 +127,25 @@ class Temperatures:
         kind = kind_of(chip.name)
         for attribute, label in labels.items():
             name = _unique(f"hwmon:{chip.name}/{label}", given)
-            yield _Found(name, kind, chip.path(attribute))
+            trip_c = None
+            if chip.name in _SLOW_DOWN_AT_CRIT:
+                trip_c = self._limit(chip.path(attribute.replace("_input", "_crit")))
+            yield _Found(name, kind, chip.path(attribute), trip_c)
+
+    def _limit(self, path: str) -> float | None:
+        value = read_whole(self._files, path, *_TRIPS_MC)
+        return None if value is None else value / 1000
 
     def _trip(self, zone: str) -> float | None:
         """Where the kernel begins to act; a critical trip point is where it switches off."""
-        passive, hot = [], []
+        passive: list[float] = []
+        hot: list[float] = []
         for name in names_in(self._files, zone):
             if match := _TRIP.fullmatch(name):
                 kind = read_words(self._files, f"{zone}/{name}")
-                value = read_whole(
-                    self._files, f"{zone}/trip_point_{match[1]}_temp", -(10**6), 10**6
-                )
-                if value is not None and TRIPS_C[0] <= value / 1000 <= TRIPS_C[1]:
-                    if kind == "passive":
-                        passive.append(value / 1000)
-                    elif kind == "hot":
-                        hot.append(value / 1000)
+                trip_c = self._limit(f"{zone}/trip_point_{match[1]}_temp")
+                if trip_c is not None and kind in {"passive", "hot"}:
+                    (passive if kind == "passive" else hot).append(trip_c)
         if passive and read_words(self._files, f"{zone}/policy") == "power_allocator":
             return max(passive)  # the lower one only switches its control loop on
         return min(passive or hot, default=None)

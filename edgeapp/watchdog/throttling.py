@@ -7,13 +7,15 @@ from edgeapp.watchdog.files import Files
 from edgeapp.watchdog.hwmon import Chip
 from edgeapp.watchdog.values import Signal, in_order, names_in, read_whole, read_words
 
-MOST_COOLERS = 8
+MOST_COOLERS = 4
 """Ways of slowing the cores down that are looked at."""
 
 _BITS = re.compile(rb"\s*(?:throttled=)?(?:0x)?([0-9a-fA-F]{1,8})[\s\0]*")
 _UNDERVOLTED, _SLOWED = 0x1, 0xE
 _SINCE_BOOT = 16
 _COOLER = re.compile(r"(?:thermal-)?(?:cpufreq|cpu-freq).*|Processor")
+_ALERT = re.compile(r".*cpu-throttle-alert")
+"""A Jetson's own word for it, beside a cooler for each core."""
 _COOLING = re.compile(r"cooling_device[0-9]{1,4}")
 _EVENTS = re.compile(r"oc[0-9]{1,2}_event_cnt")
 _MOST_COUNT = 1 << 62
@@ -48,7 +50,7 @@ class RaspberryPi:
         paths = (f"{folder}/get_throttled" for folder in (*folders, self._fixed))
         self._bits = next((path for path in paths if self._firmware(path) is not None), None)
         voltage = self._alarm or self._bits
-        note = "" if self._alarm or not voltage else "may be old: only what was asked last is known"
+        note = "" if self._alarm or not voltage else "may be old: it is what the kernel asked last"
         return (Signal("undervoltage", voltage is not None, voltage or "", note),)
 
     def read(self) -> tuple[bool | None, bool | None]:
@@ -94,15 +96,19 @@ class Slowdown:
     def probe(self, also: str) -> tuple[Signal, ...]:
         """Look what tells of it; `also` names a further source that is read elsewhere."""
         coolers: list[str] = []
+        alerts: list[str] = []
         for name in names_in(self._files, self._thermal):
+            if not _COOLING.fullmatch(name):
+                continue
             path = f"{self._thermal}/{name}/cur_state"
-            if (
-                len(coolers) < MOST_COOLERS
-                and _COOLING.fullmatch(name)
-                and _COOLER.fullmatch(read_words(self._files, f"{self._thermal}/{name}/type"))
-                and read_whole(self._files, path, 0, _MOST_COUNT) is not None
-            ):
+            kind = read_words(self._files, f"{self._thermal}/{name}/type")
+            if read_whole(self._files, path, 0, _MOST_COUNT) is None:
+                continue
+            if _ALERT.fullmatch(kind):
+                alerts.append(path)
+            elif _COOLER.fullmatch(kind):
                 coolers.append(path)
+        coolers = (alerts or coolers)[:MOST_COOLERS]
         self._coolers = tuple(coolers)
         counters = ("package_throttle_count", "core_throttle_count")
         self._counter = next(
