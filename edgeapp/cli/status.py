@@ -51,7 +51,7 @@ def _row(stage: Mapping[str, Any]) -> str:
     said = [stage["last"]] if stage.get("last") else []
     if stage.get("variant"):
         pinned = ", pinned" if stage["pinned"] else ""
-        divided = f", one in {stage['divisor']}" if stage["divisor"] > 1 else ""
+        divided = {0: ", closed", 1: ""}.get(stage["divisor"], f", one in {stage['divisor']}")
         said.append(f"[{stage['variant']}{divided}{pinned}]")
     if stage.get("waiting_for"):
         said.append(f"waiting: {stage['waiting_for']}")

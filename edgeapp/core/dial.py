@@ -1,58 +1,98 @@
 """The dial of a model stage: what the governor wants, what the stage does."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from edgeapp.core.clock import Clock, ns
 
 LEASE_S = 5.0
 """How long a wish of the governor holds. A governor that stalls leaves the floor behind."""
+CLOSED = 0
+"""The divisor of a gate that lets nothing through."""
+FLOOR_DIVISOR = 4
+"""What the floor divides by where the last wish was a closed gate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A rung of the ladder and a rate divisor: one packet of `divisor` is answered."""
+    """A rung of the ladder and a rate divisor: one packet of `divisor` is answered.
+
+    With the divisor 0 the gate is closed: all are shed, while devices and models stay open.
+    """
 
     rung: int
     divisor: int = 1
+
+
+class _Wish(NamedTuple):
+    setting: Setting
+    until_ns: int
+    urgent: bool
+    standby: bool
+
+
+class _Pin(NamedTuple):
+    setting: Setting
+    until_ns: int | None
+    force: bool
 
 
 class Dial:
     """Written by the governor (`wanted`, from any thread), answered by the stage (`actual`).
 
     Without a governor (nothing ever wanted) the stage stays on its best rung. An expired lease
-    means the floor: the last rung that has not been struck. What a person pins goes before all.
+    means the floor. What a person pins goes before that, and before a wish that is not urgent.
     """
 
     def __init__(self, rungs: int, clock: Clock, *, may_divide: bool = True) -> None:
         self.rungs = rungs
         self.may_divide = may_divide
-        """False where skipping packets would break the model's own state."""
+        """False where skipping packets would break the model's own state: 1 is the only divisor."""
+        self.floor: int | None = None
+        """The cheapest rung, where that is not the last one. Any thread."""
         self.actual = Setting(0)
         """What the stage does; written by the stage alone."""
         self.struck: frozenset[int] = frozenset()
         """Rungs that failed to load; written by the stage alone."""
+        self.opening = False
+        """Whether a rung is being loaded beside the one in use; written by the stage alone."""
         self._clock = clock
-        self._wish: tuple[Setting, int] | None = None
-        self._pin: tuple[Setting, int | None] | None = None
+        self._wish: _Wish | None = None
+        self._pin: _Pin | None = None
 
-    def want(self, setting: Setting, *, lease_s: float = LEASE_S) -> None:
+    def want(
+        self,
+        setting: Setting,
+        *,
+        lease_s: float = LEASE_S,
+        urgent: bool = False,
+        standby: bool = True,
+    ) -> None:
         """Ask for a setting until `lease_s` from now.
 
+        `urgent`: heat or current forbids to wait; only a forced pin goes before it. `standby`:
+        whether there is memory for models that are loaded but not in use.
+
         Raises:
-            ValueError: no such rung, or a divisor that is not a whole number from 1 on.
+            ValueError: no such rung, or a divisor that is not possible here.
         """
         self._check(setting)
-        self._wish = (setting, self._clock.now_ns() + ns(lease_s))
+        until_ns = self._clock.now_ns() + ns(lease_s)
+        self._wish = _Wish(setting, until_ns, urgent, standby)
 
-    def pin(self, setting: Setting, *, for_s: float | None = None) -> None:
+    def pin(self, setting: Setting, *, for_s: float | None = None, force: bool = False) -> None:
         """Hold a setting, whatever the governor wants: for so long, or until `unpin`. Any thread.
 
+        An urgent wish goes before it, unless it is held by `force`.
+
         Raises:
-            ValueError: as of `want`.
+            ValueError: as of `want`; or the gate would be closed, for which there is a pause.
         """
         self._check(setting)
+        if setting.divisor == CLOSED:
+            raise ValueError("divisor 0 cannot be held: pause the pipeline instead")
         until_ns = None if for_s is None else self._clock.now_ns() + ns(for_s)
-        self._pin = (setting, until_ns)
+        self._pin = _Pin(setting, until_ns, force)
 
     def unpin(self) -> None:
         """Follow the governor again. Any thread."""
@@ -61,27 +101,42 @@ class Dial:
     @property
     def pinned(self) -> Setting | None:
         """What is held now by `pin`."""
+        pin = self._held()
+        return None if pin is None else pin.setting
+
+    @property
+    def standby(self) -> bool:
+        """Whether models that are not in use may stay loaded, as was wished last."""
+        wish = self._wish
+        return wish is None or wish.standby
+
+    def wanted(self) -> Setting:
+        """What the stage should do now."""
+        wish = self._wish
+        pin = None if self._pin is None else self._held()
+        if pin is not None and (wish is None or pin.force or not wish.urgent):
+            return pin.setting
+        if wish is None:
+            return Setting(0)
+        if self._clock.now_ns() < wish.until_ns:
+            return wish.setting
+        return Setting(self._floor(), wish.setting.divisor or FLOOR_DIVISOR)
+
+    def _floor(self) -> int:
+        floor = self.floor
+        if floor is not None and floor not in self.struck:
+            return floor
+        usable = [rung for rung in range(self.rungs) if rung not in self.struck]
+        return usable[-1] if usable else self.rungs - 1
+
+    def _held(self) -> _Pin | None:
         pin = self._pin
-        if pin is None:
-            return None
-        setting, until_ns = pin
-        return setting if until_ns is None or self._clock.now_ns() < until_ns else None
+        if pin is None or pin.until_ns is None or self._clock.now_ns() < pin.until_ns:
+            return pin
+        return None
 
     def _check(self, setting: Setting) -> None:
         if not 0 <= setting.rung < self.rungs:
             raise ValueError(f"rung {setting.rung} is not on a ladder of {self.rungs}")
-        if setting.divisor < 1 or (setting.divisor > 1 and not self.may_divide):
+        if setting.divisor < CLOSED or (setting.divisor != 1 and not self.may_divide):
             raise ValueError(f"divisor {setting.divisor} is not possible here")
-
-    def wanted(self) -> Setting:
-        """What the stage should do now."""
-        if self._pin is not None and (pinned := self.pinned) is not None:
-            return pinned
-        wish = self._wish
-        if wish is None:
-            return Setting(0)
-        setting, until_ns = wish
-        if self._clock.now_ns() < until_ns:
-            return setting
-        usable = [rung for rung in range(self.rungs) if rung not in self.struck]
-        return Setting(usable[-1] if usable else self.rungs - 1, setting.divisor)

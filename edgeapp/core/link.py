@@ -53,10 +53,13 @@ class Inbox:
         self._links.append(link)
         return link
 
-    def take(self, limit: int) -> "tuple[Link, list[AnyPacket]] | None":
+    def take(
+        self, limit: int, patience_s: float | None = None
+    ) -> "tuple[Link, list[AnyPacket]] | None":
         """Wait for packets and take up to `limit` of one link, the links in turn.
 
-        Returns None once every link is closed and empty. One thread only.
+        Takes none if none comes within `patience_s`. Returns None once every link is closed and
+        empty. One thread only.
         """
         with self._changed:
             while True:
@@ -67,7 +70,8 @@ class Inbox:
                         return link, link.take_locked(limit)
                 if all(link.closed for link in self._links):
                     return None
-                self._changed.wait()
+                if not self._changed.wait(patience_s):
+                    return self._links[self._next], []
 
 
 class Link:

@@ -72,6 +72,14 @@ class StageMeters:
     done: int = 0
     shed: int = 0
     """Let go on purpose, by the governor's divisor."""
+    late: int = 0
+    """Of a model: answers that were older than `deadline_ms` when they were there; among `done`."""
+    calls: int = 0
+    """Answers of a model, for which the two below were measured."""
+    cpu_ns: int = 0
+    """CPU time of these calls, of the lane's thread alone."""
+    wall_ns: int = 0
+    """Wall time of these calls."""
     emitted: int = 0
     """Packets handed on."""
     dropped: Counter[str] = field(default_factory=Counter)

@@ -114,20 +114,22 @@ class Session:
             return self._bound
         return dict(zip(self._names, self._raw.run(self._names, self.into), strict=True))
 
-    def warm_up(self) -> Tensors:
-        """Run once on what stands in `into`: the first run of a model allocates and is slow.
+    def warm_up(self, runs: int = 1) -> Tensors:
+        """Run so often on what stands in `into`: a model's first run allocates and is slow.
 
         Raises:
             ValueError: the model does not run; one sentence that begins with the file's name.
         """
         try:
+            for _ in range(runs - 1):
+                self.run()
             return self.run()
         except Exception as error:  # noqa: BLE001 - onnxruntime's errors have no common base
             if self._binding is None:
                 problem = f"'{self._file.name}' does not run: {first_line(error)}"
                 raise ValueError(problem) from None
         self._binding = None  # some models declare an output shape that is not the real one
-        return self.warm_up()
+        return self.warm_up(runs)
 
 
 _Identity = tuple[str, int, int]
@@ -187,8 +189,15 @@ class Pool:
 
     def sweep(self) -> None:
         """Let go of the models that nobody leased for `LINGER_S`."""
+        self._let_go(LINGER_S)
+
+    def give_back(self) -> None:
+        """Let go of all models that nobody leases: memory is short."""
+        self._let_go(0.0)
+
+    def _let_go(self, idle_s: float) -> None:
         with self._lock:
-            before_ns = self._clock.now_ns() - ns(LINGER_S)
+            before_ns = self._clock.now_ns() - ns(idle_s)
             gone = [
                 self._entries.pop(identity)
                 for identity, entry in list(self._entries.items())

@@ -114,8 +114,10 @@ class Recurrent(Variant):
 
 
 @contextmanager
-def opened(ladder: Ladder, rung: int, context: Context, pool: Pool) -> Iterator[Variant]:
-    """Lease a rung's session, build its decoder and run the model once.
+def opened(
+    ladder: Ladder, rung: int, context: Context, pool: Pool, *, runs: int = 1
+) -> Iterator[Variant]:
+    """Lease a rung's session, build its decoder and run the model so often.
 
     Raises:
         ValueError: the file is no usable model, or not one for this decoder; says why.
@@ -127,7 +129,7 @@ def opened(ladder: Ladder, rung: int, context: Context, pool: Pool) -> Iterator[
         return first_tensors(decoder, ladder.carry, inputs, outputs)
 
     with pool.lease(variant.file, look) as session:
-        outputs = session.warm_up()
+        outputs = session.warm_up(runs)
         hop = Hop(context.id, ladder.plugin.name, variant.name, rung)
         if not ladder.carry:
             yield Variant(hop, session, decoder)

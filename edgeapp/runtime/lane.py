@@ -30,11 +30,20 @@ class Node:
             passed = self.gate.passed(burst)
             self.slot.meters.taken += len(burst) - len(passed)
             self.slot.meters.shed += len(burst) - len(passed)
+            if not passed:
+                self.idle()
+                return
             burst = passed
         out = self.slot.handle(burst)
         if out:
             for consumer in self.consumers:
                 consumer.push(out)
+
+    def idle(self) -> None:
+        """No packet comes here: let every stage behind see to what it does beside them."""
+        self.slot.idle()
+        for consumer in self.consumers:
+            consumer.idle()
 
     def flush(self) -> None:
         """The stream ended: let every stage hand on what it holds, upstream first."""
@@ -55,6 +64,9 @@ class Outlet:
         """Hand a burst over, as `when_full` says."""
         for packet in burst:
             self.link.put(packet)
+
+    def idle(self) -> None:
+        """The lane behind sees by itself that no packet comes."""
 
     def flush(self) -> None:
         """Nothing more will come."""
@@ -80,6 +92,11 @@ class Lane:
         """Close every stage, the first ones first. On the lane's own thread."""
         for node in self.nodes:
             node.slot.close()
+
+    def idle(self) -> None:
+        """No packet came for a while. On the lane's own thread."""
+        for node in self.nodes:
+            node.slot.idle()
 
     def slots(self) -> list[Slot]:
         """Where its stages sit."""

@@ -40,6 +40,9 @@ _SEEDS = 1 << 32
 _LOOK_S = 1.0
 """How often a running pipeline is searched for calls that do not come back."""
 
+USER = "user"
+"""Who holds a pipeline paused, unless it is said."""
+
 Ending = Literal["finished", "stopped", "failed", "paused"]
 
 
@@ -82,6 +85,7 @@ class Pipeline:
         self._run_kit = kit
         """As `kit`, with a seed for this run: else each would give its events the same names."""
         self._left: list[Runner] = []  # threads of a run before that did not come back
+        self._holders: set[str] = set()
         self._resumed = asyncio.Event()
         self._resumed.set()
         self._pausing = asyncio.Event()  # one for each run, which stays set: `resume` undoes no end
@@ -91,22 +95,36 @@ class Pipeline:
         """Whether it is paused, or about to be."""
         return not self._resumed.is_set()
 
-    def pause(self) -> None:
-        """Drain and close everything, and stay closed until `resume`. On the event loop."""
+    @property
+    def held_by(self) -> frozenset[str]:
+        """Who holds it paused."""
+        return frozenset(self._holders)
+
+    def pause(self, by: str = USER) -> None:
+        """Drain and close everything, and stay closed until all who hold it resume it.
+
+        On the event loop.
+        """
+        self._holders.add(by)
         self._resumed.clear()
         self._pausing.set()
 
-    def resume(self) -> None:
-        """Open again, once all is closed. On the event loop."""
-        self._resumed.set()
+    def resume(self, by: str = USER) -> None:
+        """Hold it no more; nobody else doing so, it opens again once all is closed.
+
+        On the event loop.
+        """
+        self._holders.discard(by)
+        if not self._holders:
+            self._resumed.set()
 
     def follow(self, before: "Pipeline") -> None:
         """Go on where one of the same name was, before the first run: no packet's key comes twice."""
         # Their devices are in use until those threads are back.
         self._left = before._left  # noqa: SLF001  of its own kind
         self.epochs |= {s: epoch for s, epoch in before.epochs.items() if s in self.epochs}
-        if before.held:
-            self.pause()
+        for holder in before.held_by:
+            self.pause(holder)
 
     def tune(self, stage: StagePlan) -> None:
         """Put other live options into a stage, for this run and those to come. On the event loop.

@@ -9,10 +9,13 @@ from functools import partial
 from edgeapp.core.link import AnyPacket, Inbox, Link
 from edgeapp.runtime.kit import Life
 from edgeapp.runtime.lane import Lane, Node
+from edgeapp.runtime.model_slot import ModelSlot
 from edgeapp.runtime.slot import Slot
 
 BURST = 64
 """The most packets that a lane takes from a link at once."""
+IDLE_S = 1.0
+"""How long a lane with a model waits for a packet before it looks at the dial without one."""
 
 
 class Runner:
@@ -96,11 +99,16 @@ def each_link_to(nodes: dict[Link, Node]) -> Push:
 
 def lane_runner(lane: Lane, inbox: Inbox, push: Push, life: Life) -> Runner:
     """The thread of a lane: answers what comes into its inbox, until every link there ends."""
+    patience_s = IDLE_S if any(isinstance(slot, ModelSlot) for slot in lane.slots()) else None
 
     def work() -> None:
         try:
-            while (taken := inbox.take(BURST)) is not None:
-                push(*taken)
+            while (taken := inbox.take(BURST, patience_s)) is not None:
+                link, burst = taken
+                if burst:
+                    push(link, burst)
+                else:
+                    lane.idle()
             lane.flush()
         finally:
             lane.close()

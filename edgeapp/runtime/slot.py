@@ -221,6 +221,9 @@ class Slot:
         """What the stage still holds when the stream ends."""
         return []
 
+    def idle(self) -> None:
+        """No packet comes: it was shed further up, or there is none."""
+
     def _one(self, packet: AnyPacket, out: list[AnyPacket]) -> None:
         raise NotImplementedError
 

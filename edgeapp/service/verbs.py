@@ -18,7 +18,7 @@ from edgeapp.plan.graph import StagePlan
 from edgeapp.plan.tuning import settings_of, tuned
 from edgeapp.runtime.app import App
 from edgeapp.runtime.event_slot import EventSlot
-from edgeapp.runtime.pipeline import Pipeline
+from edgeapp.runtime.pipeline import USER, Pipeline
 from edgeapp.service.control import Frame, RefusedError, Request, Verb
 from edgeapp.service.facts import Say, facts
 from edgeapp.service.recent import Recent
@@ -236,6 +236,9 @@ class Verbs:
         pipeline = self.pipeline(request.get("pipeline"))
         if not pipeline.held:
             raise RefusedError(f"'{pipeline.plan.name}' is not paused but {pipeline.state}")
+        if USER not in pipeline.held_by:
+            others = ", ".join(sorted(pipeline.held_by))
+            raise RefusedError(f"'{pipeline.plan.name}' is held paused by the {others}")
         pipeline.resume()
         yield Frame({"pipeline": pipeline.plan.name, "state": "resumed"})
 

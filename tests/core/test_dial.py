@@ -1,7 +1,7 @@
 import pytest
 
 from edgeapp.core.clock import FakeClock
-from edgeapp.core.dial import Dial, Setting
+from edgeapp.core.dial import CLOSED, FLOOR_DIVISOR, Dial, Setting
 
 
 def test_without_a_governor_the_best_rung_answers() -> None:
@@ -20,7 +20,7 @@ def test_a_wish_holds_for_its_lease_then_the_floor_is_left() -> None:
 
 
 @pytest.mark.parametrize(
-    "setting", [Setting(3), Setting(-1), Setting(0, 0), Setting(0, divisor=-2)]
+    "setting", [Setting(3), Setting(-1), Setting(0, divisor=-1), Setting(0, divisor=-2)]
 )
 def test_an_impossible_wish_is_refused(setting: Setting) -> None:
     with pytest.raises(ValueError, match=r"rung|divisor"):
@@ -29,8 +29,10 @@ def test_an_impossible_wish_is_refused(setting: Setting) -> None:
 
 def test_a_model_with_state_refuses_divisors() -> None:
     """Skipping packets would break what a recurrent model carries."""
-    with pytest.raises(ValueError, match="divisor 2"):
-        Dial(1, FakeClock(), may_divide=False).want(Setting(0, 2))
+    dial = Dial(1, FakeClock(), may_divide=False)
+    for divisor in (CLOSED, 2):
+        with pytest.raises(ValueError, match=f"divisor {divisor} is not possible"):
+            dial.want(Setting(0, divisor))
 
 
 def test_the_floor_is_the_last_rung_that_can_be_used() -> None:
@@ -43,3 +45,85 @@ def test_the_floor_is_the_last_rung_that_can_be_used() -> None:
     assert dial.wanted() == Setting(1)
     dial.struck = frozenset({0, 1, 2})
     assert dial.wanted() == Setting(2)
+
+
+def test_the_floor_is_the_cheapest_rung_where_it_is_not_the_last() -> None:
+    clock = FakeClock()
+    dial = Dial(4, clock)
+    dial.floor = 2
+    dial.want(Setting(0), lease_s=5)
+    clock.advance(6)
+    assert dial.wanted() == Setting(2)
+    dial.struck = frozenset({2})
+    assert dial.wanted() == Setting(3)
+
+
+def test_the_floor_is_never_closed() -> None:
+    """A governor that stalls must not silence a stage for good."""
+    clock = FakeClock()
+    dial = Dial(2, clock)
+    dial.want(Setting(0, CLOSED), lease_s=5)
+    assert dial.wanted() == Setting(0, CLOSED)
+    clock.advance(6)
+    assert dial.wanted() == Setting(1, FLOOR_DIVISOR)
+
+
+def test_a_pin_holds_until_it_expires_or_is_taken_back() -> None:
+    clock = FakeClock()
+    dial = Dial(3, clock)
+    dial.want(Setting(1), lease_s=1000)
+    dial.pin(Setting(2), for_s=10)
+    assert [dial.wanted(), dial.pinned] == [Setting(2), Setting(2)]
+    clock.advance(10)
+    assert [dial.wanted(), dial.pinned] == [Setting(1), None]
+    dial.pin(Setting(0))
+    clock.advance(500)
+    assert dial.wanted() == Setting(0)
+    dial.unpin()
+    assert dial.wanted() == Setting(1)
+
+
+def test_a_pin_outlives_the_governor() -> None:
+    clock = FakeClock()
+    dial = Dial(3, clock)
+    dial.want(Setting(1))
+    dial.pin(Setting(0))
+    clock.advance(60)
+    assert dial.wanted() == Setting(0)
+
+
+def test_an_urgent_wish_goes_before_a_pin_unless_that_is_forced() -> None:
+    """Also once it has expired: the governor that saw the heat is gone, the heat perhaps not."""
+    clock = FakeClock()
+    dial = Dial(3, clock)
+    dial.pin(Setting(0))
+    dial.want(Setting(1, 2), urgent=True)
+    assert dial.wanted() == Setting(1, 2)
+    assert dial.pinned == Setting(0), "it is still held, for when the heat is over"
+    clock.advance(6)
+    assert dial.wanted() == Setting(2, 2)
+    dial.pin(Setting(0), force=True)
+    assert dial.wanted() == Setting(0)
+    dial.want(Setting(1), urgent=True)
+    assert dial.wanted() == Setting(0)
+    dial.pin(Setting(0))
+    dial.want(Setting(1))
+    assert dial.wanted() == Setting(0), "it is no more urgent"
+
+
+def test_a_closed_gate_cannot_be_pinned() -> None:
+    """A person who wants silence pauses the pipeline, which gives the devices back."""
+    with pytest.raises(ValueError, match="pause the pipeline"):
+        Dial(1, FakeClock()).pin(Setting(0, CLOSED))
+
+
+def test_standbys_are_kept_unless_the_last_wish_was_against_it() -> None:
+    """Also when that has expired: memory is no better for it."""
+    clock = FakeClock()
+    dial = Dial(2, clock)
+    kept = [dial.standby]
+    dial.want(Setting(0), standby=False)
+    clock.advance(6)
+    kept.append(dial.standby)
+    dial.want(Setting(0))
+    assert [*kept, dial.standby] == [True, False, True]

@@ -61,6 +61,16 @@ def test_link_that_waits_loses_nothing() -> None:
     assert link.statistics().peak_waiting == 1
 
 
+def test_who_is_out_of_patience_takes_none() -> None:
+    """A lane sees to what it does beside the packets, then waits on."""
+    inbox, link = link_of(3, "drop_newest")
+    assert inbox.take(64, 0.001) == (link, [])
+    link.put(packet(0))
+    assert inbox.take(64, 0.001) == (link, [packet(0)])
+    link.close()
+    assert inbox.take(64, 0.001) is None
+
+
 def test_closed_link_gives_what_waits_then_ends() -> None:
     inbox, link = link_of(3, "drop_newest")
     link.put(packet(0))

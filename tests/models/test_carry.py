@@ -187,7 +187,7 @@ def test_it_is_zero_after_a_swap_of_variants_also_back(
         while b.dial.actual.rung != rung:
             stage: ModelStage = b.slot._stage
             if stage._opening:
-                stage._opening.thread.join()
+                stage._opening.wait()
             asked.append(b.ask())
         assert [asked[-1], b.ask(), b.ask()] == [10, 20, 30]
 

@@ -22,7 +22,7 @@ from edgeapp.api import (
     TensorSpecs,
     model,
 )
-from edgeapp.core.dial import LEASE_S, Dial, Setting
+from edgeapp.core.dial import CLOSED, LEASE_S, Dial, Setting
 from edgeapp.core.plugin import Plugin
 from edgeapp.errors import Unavailable
 from edgeapp.models.model import ModelStage
@@ -50,10 +50,18 @@ class Times:
             raise ValueError("this decoder wants another model")
         if self._options.fault == "raises":
             raise RuntimeError("a bug of the decoder")
+        if self._options.fault == "no memory":
+            raise MemoryError
+        if self._options.fault == "leaves":
+            raise SystemExit(3)
         assert set(inputs) == {"x"}
         assert set(outputs) == {"y"}
 
     def feed(self, value: Score, /, *, into: Tensors) -> None:
+        if self._options.fault == "stumbles" or (
+            self._options.fault == "stumbles later" and value.value < 0
+        ):
+            raise RuntimeError("it was good on the bench")
         into["x"][:] = value.value
 
     def decode(self, outputs: Tensors, _feed: None, /) -> Score:
@@ -131,9 +139,10 @@ class Bench:
         """Let whatever is being opened open; the rung that answers then."""
         for _ in range(20):
             rung = self.rung()
-            if not self.stage._opening:
+            if self.stage._opening:
+                self.stage._opening.wait()
+            elif self.stage._settled:
                 return rung
-            self.stage._opening.thread.join()
         raise AssertionError("it never settles")
 
 
@@ -167,13 +176,31 @@ def test_a_step_down_takes_effect_with_the_very_next_packet(bench: Callable[...,
 
 def test_while_a_rung_loads_the_old_one_answers(bench: Callable[..., Bench]) -> None:
     b = bench(large="", medium="", small="")
+    gate = b.pool.gates["large.onnx"] = threading.Event()
+    b.dial.want(Setting(1))
+    with b.stage:
+        assert b.settle() == 1
+        opening = [b.dial.opening]
+        b.dial.want(Setting(0))
+        assert [b.rung() for _ in range(5)] == [1] * 5
+        opening.append(b.dial.opening)
+        gate.set()
+        assert b.settle() == 0
+        assert [*opening, b.dial.opening] == [False, True, False]
+
+
+def test_far_down_it_goes_as_far_as_it_can_at_once(bench: Callable[..., Bench]) -> None:
+    """The next rung down is open: it relieves the device while the one that is wanted loads."""
+    b = bench(large="", medium="", small="")
     gate = b.pool.gates["small.onnx"] = threading.Event()
     with b.stage:
         assert b.settle() == 0
         b.dial.want(Setting(2))
-        assert [b.rung() for _ in range(5)] == [0] * 5
+        assert [b.rung() for _ in range(5)] == [1] * 5
         gate.set()
         assert b.settle() == 2
+        b.dial.want(Setting(0))
+        assert b.settle() == 0
 
 
 def test_every_rung_is_tuned_also_one_that_is_being_opened(bench: Callable[..., Bench]) -> None:
@@ -183,13 +210,13 @@ def test_every_rung_is_tuned_also_one_that_is_being_opened(bench: Callable[..., 
     with b.stage:
         assert b.settle() == 0  # medium is kept open beside it
         b.dial.want(Setting(2))
-        assert b.rung() == 0  # small is being opened
+        assert b.rung() == 1  # small is being opened
         variants = tuple(
             replace(variant, options=TimesOptions(plus=100.0)) for variant in b.plan.variants
         )
         b.stage.tune(replace(b.plan, variants=variants))
         packet = Packet(Score(1.0), "camera", 1, 7, 2, 123, 456, 5, 3, ())
-        assert b.stage.process(packet).value == Score(104.0)
+        assert b.stage.process(packet).value == Score(103.0)
         gate.set()
         for rung, value in ((2, 102.0), (3, 101.0), (0, 104.0)):
             b.dial.want(Setting(rung))
@@ -198,7 +225,7 @@ def test_every_rung_is_tuned_also_one_that_is_being_opened(bench: Callable[..., 
                 if answer.trail[0].rung == rung:
                     break
                 if b.stage._opening:
-                    b.stage._opening.thread.join()
+                    b.stage._opening.wait()
             assert answer.value == Score(value)
 
 
@@ -242,7 +269,118 @@ def test_only_the_rung_in_use_and_the_next_one_down_stay_open(
             assert len(b.pool) == len(expected)
 
 
-@pytest.mark.parametrize("fault", ["no model", "refuses", "raises"])
+def test_short_of_memory_nothing_stays_loaded_that_is_not_in_use(
+    bench: Callable[..., Bench],
+) -> None:
+    """Not even for the time that models linger; and it comes back when there is memory."""
+    b = bench(a="", b="", c="")
+    with b.stage:
+        b.settle()
+        assert len(b.pool) == 2
+        b.dial.want(Setting(0), standby=False)
+        b.stage.follow()
+        assert b.stage._open.keys() == {0}
+        assert len(b.pool) == 1
+        for wanted in (2, 0, 1):
+            b.dial.want(Setting(wanted), standby=False)
+            assert b.settle() == wanted
+            assert b.stage._open.keys() == {wanted}
+            assert len(b.pool) == 1
+        b.dial.want(Setting(1))
+        b.settle()
+        assert b.stage._open.keys() == {1, 2}
+
+
+def test_it_follows_the_dial_without_a_packet(bench: Callable[..., Bench]) -> None:
+    """As when the gate before it is closed."""
+    b = bench(large="", small="")
+    with b.stage:
+        b.settle()
+        b.dial.want(Setting(1, CLOSED))
+        b.stage.follow()
+        assert b.dial.actual == Setting(1, CLOSED)
+
+
+def test_a_rung_that_fails_at_its_first_packet_is_struck_and_the_packet_answered(
+    bench: Callable[..., Bench],
+) -> None:
+    """It loads and runs on zeros, and that is all it does; the one before it is still there."""
+    b = bench(large="", medium="stumbles", small="")
+    with b.stage:
+        assert b.settle() == 0
+        b.dial.want(Setting(1))
+        assert b.rung() == 0
+        assert b.dial.struck == {1}
+        assert b.dial.actual == Setting(0)
+        assert b.settle() == 2, "the next rung below the one that was wanted"
+    [(event, facts)] = b.warnings()
+    assert (event, facts["rung"]) == ("variant cannot be used", 1)
+    assert "it was good on the bench" in str(facts["problem"])
+
+
+def test_one_that_has_answered_before_is_not_struck_when_it_raises(
+    bench: Callable[..., Bench],
+) -> None:
+    """Then it is the packet's fault, or that of the decoder: the runtime's to judge."""
+    b = bench(large="", small="stumbles later")
+    with b.stage:
+        b.settle()
+        b.dial.want(Setting(1))
+        assert b.settle() == 1
+        assert b.stage._open.keys() == {1}, "the one before is not kept any longer"
+        with pytest.raises(RuntimeError, match="good on the bench"):
+            b.ask(-1.0)
+        assert b.dial.struck == frozenset()
+
+
+def test_a_packet_that_no_rung_can_answer_is_a_fault(bench: Callable[..., Bench]) -> None:
+    b = bench(large="stumbles later", small="stumbles later")
+    with b.stage:
+        b.settle()
+        b.dial.want(Setting(1))
+        with pytest.raises(RuntimeError, match="good on the bench"):
+            b.ask(-1.0)
+
+
+def test_a_flip_that_is_taken_back_before_a_packet_came_changes_nothing(
+    bench: Callable[..., Bench],
+) -> None:
+    b = bench(large="", small="stumbles")
+    with b.stage:
+        assert b.settle() == 0
+        b.dial.want(Setting(1))
+        b.stage.follow()
+        b.dial.want(Setting(0))
+        assert b.settle() == 0
+        assert b.dial.struck == frozenset()
+
+
+def test_without_memory_for_its_first_rung_it_starts_on_the_next(
+    bench: Callable[..., Bench],
+) -> None:
+    b = bench(large="no memory", small="")
+    with b.stage:
+        assert b.settle() == 1
+        assert b.dial.struck == {0}
+
+
+def test_without_a_thread_to_load_on_the_old_one_answers(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device that is out of memory has no room for a thread either."""
+    b = bench(large="", small="")
+
+    def no_room(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with b.stage:
+        monkeypatch.setattr(threading.Thread, "start", no_room)
+        assert [b.rung() for _ in range(3)] == [0] * 3
+        assert b.dial.struck == {1}
+        assert not b.dial.opening
+
+
+@pytest.mark.parametrize("fault", ["no model", "refuses", "raises", "no memory", "leaves"])
 def test_a_rung_that_cannot_be_used_is_struck_once_and_the_old_one_answers(
     fault: str, bench: Callable[..., Bench]
 ) -> None:
@@ -264,6 +402,8 @@ def test_a_rung_that_cannot_be_used_is_struck_once_and_the_old_one_answers(
         "no model": "'small.onnx' is not an ONNX model",
         "refuses": "this decoder wants another model",
         "raises": "RuntimeError('a bug of the decoder')",
+        "no memory": "MemoryError()",
+        "leaves": "SystemExit(3)",
     }[fault] in str(facts["problem"])
 
 

@@ -101,6 +101,38 @@ def test_one_that_waits_to_be_reopened_is_paused_at_once_and_resumed_at_once(rig
     supervised(rig, plan, script)
 
 
+def test_it_stays_paused_as_long_as_anybody_holds_it(rig: Rig) -> None:
+    async def script(pipeline: Pipeline, _: asyncio.Event) -> None:
+        await until(lambda: pipeline.meters["source"].emitted == 20)
+        pipeline.pause()
+        pipeline.pause("governor")
+        await until(lambda: pipeline.state == "paused")
+        assert pipeline.held_by == {"user", "governor"}
+        pipeline.resume()
+        pipeline.resume("nobody")
+        await asyncio.sleep(0.01)
+        assert (pipeline.state, pipeline.held) == ("paused", True)
+        pipeline.resume("governor")
+        assert not pipeline.held
+        await until(lambda: pipeline.meters["source"].emitted == 40)
+
+    assert supervised(rig, flow(("tap", Tap, {"into": []})), script).ending == "stopped"
+
+
+def test_the_next_of_its_name_is_held_by_the_same(rig: Rig) -> None:
+    """After a reload neither a person's pause nor the governor's is forgotten."""
+
+    async def follow() -> frozenset[str]:
+        plan = flow(("tap", Tap, {"into": []}))
+        before, after = Pipeline(plan, rig.kit), Pipeline(plan, rig.kit)
+        before.pause("governor")
+        before.pause()
+        after.follow(before)
+        return after.held_by
+
+    assert asyncio.run(follow()) == {"user", "governor"}
+
+
 def test_a_stop_ends_one_that_is_paused(rig: Rig) -> None:
     async def script(pipeline: Pipeline, _: asyncio.Event) -> None:
         pipeline.pause()

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import pytest
@@ -20,7 +21,7 @@ from edgeapp.api import (
     transform,
 )
 from edgeapp.core.clock import NS, FakeClock
-from edgeapp.core.dial import Dial, Setting
+from edgeapp.core.dial import CLOSED, Dial, Setting
 from edgeapp.core.link import AnyPacket
 from edgeapp.core.stage import Emit
 from edgeapp.errors import Stopping
@@ -325,6 +326,46 @@ def test_a_gate_that_opens_does_not_wait_for_its_old_pace() -> None:
     assert len(one.passed(came[:3])) == 1
     dial.want(Setting(0, 1), lease_s=1e6)
     assert one.passed(came[3:]) == came[3:]
+
+
+@pytest.mark.parametrize("divisor", [1, 2])
+def test_a_closed_gate_lets_none_through_and_opens_with_the_next(divisor: int) -> None:
+    """What was lost before those that it shed is told by the first that it lets through."""
+    dial = Dial(1, FakeClock())
+    one = Gate(dial)
+    came = every_other(9)
+    dial.want(Setting(0, CLOSED), lease_s=1e6)
+    assert one.passed(came[:3]) == []
+    assert one.passed(came[3:5]) == []
+    dial.want(Setting(0, divisor), lease_s=1e6)
+    passed = one.passed(came[5:])
+    assert [p.seq for p in passed] == [p.seq for p in came[5::divisor]]
+    assert passed[0].lost == 6
+
+
+def test_what_is_shed_lets_the_stages_behind_see_to_themselves(stepped_rig: Rig) -> None:
+    """A model stage follows its dial also while its gate is closed."""
+    out: list[Any] = []
+    plan = chain(
+        scripted(*numbers(3)),
+        ("double", Double, {}),
+        ("ask", Double, {}),
+        ("end", Tap, {"into": out}),
+    )
+    stages = {**plan.stages, "double": replace(plan.stages["double"], gate_for="ask")}
+    pipeline = Pipeline(replace(plan, stages=stages), stepped_rig.kit)
+    dial = pipeline.dials["ask"] = Dial(1, stepped_rig.clock)
+    dial.want(Setting(0, CLOSED), lease_s=1e6)
+    idle: list[str] = []
+    life = Life(pipeline.budget)
+    lane = pipeline.lanes(life, cuts=False).of_source["source"]
+    for slot in lane.slots():
+        slot.idle = partial(idle.append, slot.id)  # type: ignore[method-assign]  # to look
+    lane.push(list(packets(numbers(3))))
+    assert idle == ["double", "ask", "end"]
+    assert out == []
+    meters = pipeline.meters["double"]
+    assert (meters.taken, meters.shed) == (3, 3)
 
 
 def test_shedding_is_counted_beside_the_rest(stepped_rig: Rig) -> None:
