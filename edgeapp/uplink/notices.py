@@ -69,8 +69,8 @@ class VariantNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     variant: Name
     rung: Count
     """Its position on the ladder; 0 is the best."""
-    divisor: Annotated[int, Meta(ge=1)]
-    """One packet of so many is answered."""
+    divisor: Count
+    """One packet of so many is answered; 0: none, for want of cool, power or time."""
     pinned: bool
     """Somebody holds it there."""
 
