@@ -29,6 +29,9 @@ class Rung:
     """Wall time of the model's own call when nothing disturbs it (99th percentile)."""
     memory_mb: float = 0.0
     """What a loaded session takes, in MB of 10^6 bytes."""
+    call_cpu_s: float | None = None
+    """CPU time of the model's own call alone: what is measured later is compared with it. None:
+    `cpu_s` stands for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -289,7 +289,7 @@ class _Sensor:
         """How far a value is from what can be, and how far it may be."""
         if expected is not None and self.kind == "die":
             doubt = 3 * expected.sigma_c
-            gate = _GATE_K + (min(doubt, _GATE_K) if self.lived else doubt)
+            gate = _GATE_K + (min(doubt, _GATE_K / 2) if self.lived else doubt)
             return value - expected.die_c, gate + 3 * self.noise_c
         if self._last_c is None:
             return 0.0, 0.0
