@@ -79,6 +79,18 @@ _SENT = {
         ("settings",),
         retain=True,
     ),
+    "governor": Sent(
+        "governor/state",
+        "How the device bears its heat, power and load, and what is done about it.",
+        ("governor",),
+        retain=True,
+    ),
+    "signals": Sent(
+        "governor/signals",
+        "What the watchdog can know of the device, and what it acts upon.",
+        ("signals",),
+        retain=True,
+    ),
     "reply": Sent(
         "reply",
         "What became of a command, where the command named no response topic.",

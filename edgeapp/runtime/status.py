@@ -106,7 +106,7 @@ def _stage(pipeline: Pipeline, stage_id: str) -> StageStatus:
     dial = pipeline.dials.get(stage_id)
     setting = None if dial is None else dial.actual
     dropped = dict(meters.dropped)
-    waiting, full = _links_before(pipeline, plan)
+    waiting, full = links_before(pipeline, plan)
     if full:
         dropped[FULL] = dropped.get(FULL, 0) + full
     return StageStatus(
@@ -134,7 +134,7 @@ def _stage(pipeline: Pipeline, stage_id: str) -> StageStatus:
     )
 
 
-def _links_before(pipeline: Pipeline, stage: StagePlan) -> tuple[int, int]:
+def links_before(pipeline: Pipeline, stage: StagePlan) -> tuple[int, int]:
     """Packets that wait in the links before a stage, and those that they dropped.
 
     There may be two for each stage that it reads: that of a live source, and behind it that of a

@@ -84,6 +84,113 @@ class SettingsNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     values: dict[str, float | int | bool | str | None]
 
 
+class GovernedStage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a governor wants of a model stage."""
+
+    pipeline: Name
+    stage: Name
+    variant: Name
+    rung: Count
+    divisor: Count
+    """One packet of so many is answered; 0: none."""
+
+
+class GovernorNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Topic `governor/state`, retained: how the device bears heat, power and load, and what is done.
+
+    What is null is unknown.
+    """
+
+    schema: Literal["edgeapp/governor/1"]
+    level: Literal["nominal", "fair", "serious", "critical"]
+    """Fair: near a limit, or below the best because of it. Serious: at the floor, or slowed down by the
+    hardware. Critical: too hot at the floor, or nothing is known of the heat under high load."""
+    reason: str
+    """Why this, in words."""
+    binding: Literal[
+        "none",
+        "heat_30s",
+        "heat_300s",
+        "cpu",
+        "latency",
+        "power",
+        "battery",
+        "memory",
+        "undervoltage",
+        "sensors",
+        "fault",
+    ]
+    """What forbids to do more. Fault: the watchdog itself does not work, and all models are on their
+    cheapest variants."""
+    infeasible: bool
+    """Even the least that can be done is too hot, or too much."""
+    detectors: tuple[str, ...]
+    """What is found to be wrong, such as throttling, contention or pressure."""
+    die_c: float | None
+    headroom: float | None
+    """Of the die temperature that is forecast in 30 s: 1 where the hardware slows down, 0 at 30 K
+    below it."""
+    trip_in_s: float | None
+    """Until the hardware slows down if nothing is changed; null also where it will not."""
+    forecast_30s_c: float | None
+    forecast_300s_c: float | None
+    cores_allowed: float
+    """What all pipelines may use together."""
+    cores_chosen: float
+    """What they are expected to use."""
+    utility: float
+    """What the answers are worth, of the best that all pipelines could give."""
+    stages: tuple[GovernedStage, ...]
+    """What is chosen for each model stage."""
+    paused: tuple[Name, ...]
+    """Pipelines that are paused because of it."""
+    next_best: str
+    """The combination that would have come next, in words."""
+    swap_price: float
+    swaps_last_h: Count
+    trust: dict[str, float]
+    """In each temperature sensor, from 0 (left out) to 1."""
+
+
+class Signal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something that a device may say of itself."""
+
+    name: Name
+    found: bool
+    """Whether this device says it."""
+    where: str
+    """The files or sensors that it comes from."""
+    note: str
+
+
+class CostsOf(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is known of the costs of a pipeline with models."""
+
+    pipeline: Name
+    measured: bool
+    """On this device, with these models."""
+    problem: str
+    """Why not, and what to do."""
+
+
+class SignalsNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Topic `governor/signals`, retained: what the watchdog can know, and what it acts upon."""
+
+    schema: Literal["edgeapp/signals/1"]
+    board: str
+    """The kind of board that learning starts from."""
+    calibrated: bool
+    """Whether it starts from what `edgeapp calibrate` learned of this very device."""
+    trip_c: float
+    """Die temperature at which the hardware slows down."""
+    trip_from: Literal["device file", "kernel", "board"]
+    """Who says so."""
+    acts_on: tuple[str, ...]
+    """Such as heat, power, undervoltage, load, latency, battery or memory; none: it only looks."""
+    signals: tuple[Signal, ...]
+    costs: tuple[CostsOf, ...]
+
+
 class ReplyNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The response topic of a command, else topic `reply`: what became of it."""
 
@@ -101,6 +208,8 @@ NOTICES: Mapping[str, type[Notice]] = {
     "pipeline": PipelineNotice,
     "variant": VariantNotice,
     "settings": SettingsNotice,
+    "governor": GovernorNotice,
+    "signals": SignalsNotice,
     "reply": ReplyNotice,
 }
 """By name; the schema of each is "edgeapp/<name>/1"."""

@@ -56,10 +56,18 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 def message_schemas(bodies: Mapping[str, type[msgspec.Struct]]) -> dict[str, dict[str, Any]]:
     """The JSON Schema (2020-12) of each sealed message, by name, from the types of the bodies."""
     _, parts = msgspec.json.schema_components((Envelope, *bodies.values()))
-    return {
-        name: _sealed_schema(name, parts["Envelope"], parts[body.__name__])
-        for name, body in bodies.items()
-    }
+    schemas = {}
+    for name, body in bodies.items():
+        schemas[name] = _sealed_schema(name, parts["Envelope"], parts[body.__name__])
+        if inner := _inner(body):
+            schemas[name]["$defs"] = {one: parts[one] for one in inner}
+    return schemas
+
+
+def _inner(body: type[msgspec.Struct]) -> list[str]:
+    """The names of the structs that stand in one, in the order of their names."""
+    _, parts = msgspec.json.schema_components((body,))
+    return sorted(parts.keys() - {body.__name__})
 
 
 def _sealed_schema(name: str, envelope: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:

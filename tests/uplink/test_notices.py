@@ -11,12 +11,17 @@ from edgeapp.core.clock import FakeClock
 from edgeapp.core.message import Message
 from edgeapp.uplink.notices import (
     NOTICES,
+    CostsOf,
     GapNotice,
+    GovernedStage,
+    GovernorNotice,
     Notice,
     OutboxNotice,
     PipelineNotice,
     ReplyNotice,
     SettingsNotice,
+    Signal,
+    SignalsNotice,
     VariantNotice,
 )
 from edgeapp.uplink.outbox import Key
@@ -52,6 +57,42 @@ NOTICED: dict[str, Notice] = {
         stage="detector",
         values={"min_score": 0.5, "most": 20, "quick": True, "label": "person", "top": None},
     ),
+    "governor": GovernorNotice(
+        schema="edgeapp/governor/1",
+        level="fair",
+        reason="in 300 s the die would be too hot",
+        binding="heat_300s",
+        infeasible=False,
+        detectors=("throttling",),
+        die_c=74.1,
+        headroom=0.86,
+        trip_in_s=None,
+        forecast_30s_c=75.8,
+        forecast_300s_c=77.9,
+        cores_allowed=1.42,
+        cores_chosen=1.21,
+        utility=0.931,
+        stages=(
+            GovernedStage(
+                pipeline="porch", stage="detector", variant="yolox_nano", rung=1, divisor=0
+            ),
+        ),
+        paused=("hall",),
+        next_best="",
+        swap_price=0.002,
+        swaps_last_h=3,
+        trust={"cpu-thermal": 1.0},
+    ),
+    "signals": SignalsNotice(
+        schema="edgeapp/signals/1",
+        board="raspberry-pi-4",
+        calibrated=False,
+        trip_c=80.0,
+        trip_from="board",
+        acts_on=("heat",),
+        signals=(Signal(name="die temperature", found=True, where="cpu-thermal", note=""),),
+        costs=(CostsOf(pipeline="porch", measured=False, problem="not measured"),),
+    ),
     "reply": ReplyNotice(
         schema="edgeapp/reply/1", command="porch/set", ok=False, said="there is no 'porch'"
     ),
@@ -63,6 +104,8 @@ TOPICS = {
     "pipeline": "porch/state",
     "variant": "porch/detector/variant",
     "settings": "porch/detector/settings",
+    "governor": "governor/state",
+    "signals": "governor/signals",
     "reply": "reply",
 }
 
@@ -91,6 +134,13 @@ MUTATIONS: tuple[Mutation, ...] = (
     ("variant", "pinned until", lambda m: m.update(pinned=12.5)),
     ("settings", "a value that is a list", lambda m: m["values"].update(zone=[1])),
     ("settings", "values that are a list", lambda m: m.update(values=[])),
+    ("governor", "an unknown level", lambda m: m.update(level="hot")),
+    ("governor", "a temperature in words", lambda m: m.update(die_c="hot")),
+    ("governor", "a stage with more fields", lambda m: m["stages"][0].update(hot=1)),
+    ("governor", "a stage without a rung", lambda m: m["stages"][0].pop("rung")),
+    ("signals", "a trip from nowhere", lambda m: m.update(trip_from="me")),
+    ("signals", "a signal without a name", lambda m: m["signals"][0].pop("name")),
+    ("signals", "costs without a word on them", lambda m: m["costs"][0].pop("measured")),
     ("reply", "no command", lambda m: m.pop("command")),
     ("reply", "ok in words", lambda m: m.update(ok="yes")),
     ("reply", "another schema's field", lambda m: m.update(pipeline="porch")),
