@@ -94,19 +94,6 @@ def tenant_of(
     return Tenant(plan.name, tuple(ladders), plan.weight, plan.critical, base)
 
 
-def call_share(hosted_: Hosted, stage_id: str, rung: int) -> float:
-    """What a model's own call costs of an answer as a rung has it: 0..1; 1 where that is unknown.
-
-    A rung counts the stages that its gate spares, too; what is measured at work is the call.
-    """
-    if hosted_.costs is None:
-        return 1.0
-    call = _rungs(hosted_.costs, stage_id)[rung].cpu_s
-    [ladder] = [one for one in hosted_.tenant.ladders if one.stage == stage_id]
-    whole = ladder.rungs[rung].cpu_s
-    return call / whole if call and whole else 1.0
-
-
 def without_accuracy(plan: Plan, costs: Costs | None) -> tuple[str, ...]:
     """The variants of which nobody says how good they are, as `stage/variant`."""
     return tuple(
@@ -143,6 +130,7 @@ def _ladder(
                 accuracy,
                 measured.wall_p99_s or 0.0,
                 measured.memory_mb or 0.0,
+                measured.cpu_s,
             )
             for variant, accuracy, measured in zip(
                 stage.variants, accuracies, _rungs(costs, stage.id), strict=True

@@ -8,7 +8,7 @@ from edgeapp.core.meters import LATE
 from edgeapp.plan.graph import Plan, StagePlan
 from edgeapp.runtime.pipeline import Pipeline
 from edgeapp.runtime.status import links_before
-from edgeapp.service.tenants import Hosted, call_share
+from edgeapp.service.tenants import Hosted
 from edgeapp.watchdog.ladder import StageKey
 from edgeapp.watchdog.tick import StageWork, Work
 
@@ -82,10 +82,8 @@ class Workload:
         if calls > 0:
             call_s = (now.cpu_ns - then.cpu_ns) / calls / NS
             self.calls[pipeline.plan.name, stage.id] = actual.rung, call_s
-            # As the rung counts it: with the stages that are spared where the model is.
-            share = call_share(host, stage.id, actual.rung)
-            cpu_s = call_s / share
-            wall_s = (now.wall_ns - then.wall_ns) / calls / NS / share
+            if host.measured:  # beside assumed costs it would say nothing
+                cpu_s, wall_s = call_s, (now.wall_ns - then.wall_ns) / calls / NS
         return StageWork(
             rate_hz=(now.arrived - then.arrived) / elapsed_s if elapsed_s > 0 else 0.0,
             actual=actual,

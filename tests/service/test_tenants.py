@@ -11,7 +11,6 @@ from edgeapp.service.tenants import (
     ASSUMED_ACCURACY,
     ASSUMED_CPU_S,
     ASSUMED_STEP,
-    call_share,
     hosted,
     tenant_of,
     without_accuracy,
@@ -103,6 +102,7 @@ def test_a_rung_counts_what_its_gate_spares_and_the_rest_is_the_pipelines_own(be
     assert [rung.accuracy for rung in ladder.rungs] == [0.9, 0.8, 0.6]
     assert ladder.rungs[0].wall_s == pytest.approx(0.045)
     assert ladder.rungs[0].memory_mb == 60
+    assert ladder.rungs[0].call_cpu_s == 0.030  # what is measured at work
     assert tenant.base_cores == pytest.approx((0.002 + 0.0001) * 10)  # the camera, and its output
 
 
@@ -125,13 +125,12 @@ def test_without_costs_they_are_assumed_from_the_place_on_the_ladder(belt: Plan)
     assert [rung.cpu_s for rung in seen.rungs] == pytest.approx([0.020, 0.010, 0.005])
 
 
-def test_what_is_measured_at_work_is_the_models_own_call(belt: Plan, tmp_path: Path) -> None:
+def test_costs_that_were_kept_are_used(belt: Plan, tmp_path: Path) -> None:
     write_costs(costs_file(tmp_path, "belt"), _costs(belt))
     here = hosted(belt, tmp_path)
     assert here.measured
     assert here.problem == ""
-    assert call_share(here, "detect", 2) == pytest.approx(0.004 / 0.0057)
-    assert call_share(hosted(belt, tmp_path / "nowhere"), "detect", 2) == 1
+    assert here.tenant == tenant_of(belt, _costs(belt))
 
 
 @pytest.mark.parametrize(
