@@ -1,0 +1,67 @@
+"""Calm: what keeps a governor from changing its mind too often."""
+
+from collections import deque
+
+HOUR_S = 3600.0
+SHED_EVERY_S = 4.0
+"""Between two steps down, so that the first can be seen to work."""
+CLIMB_AFTER_S = 20.0
+"""From the last change on, before anything becomes better or is merely arranged anew."""
+CLIMB_EVERY_S = 5.0
+"""Between two looks for something better: they cost more than a tick in which nothing changes."""
+FIRST_PRICE = 0.006
+"""Of a swap while there were none: a gain below this is not worth loading a model for."""
+STEEP_PRICE = 0.05
+"""What is added when the swaps of an hour are used up."""
+
+_MOST_SWAPS = 4096
+"""Remembered at most; beyond that the price is high enough."""
+
+
+class Calm:
+    """Remembers changes, prices the next swap, and says when the next change may come.
+
+    The price of a model swap, in utility, rises with the square of the swaps of the last hour. It is
+    no hard stop: a swap that is worth it is always possible, and heat never waits for a price.
+    """
+
+    def __init__(self, swaps_per_h: float) -> None:
+        self._swaps_per_h = swaps_per_h
+        self._swaps: deque[float] = deque(maxlen=_MOST_SWAPS)
+        self._shed_s: float | None = None
+        self._changed_s: float | None = None
+        self._tried_s: float | None = None
+
+    def tried_to_shed(self, now_s: float) -> None:
+        """Remember that less was looked for, whether there was any or not."""
+        self._shed_s = now_s
+
+    def tried_to_climb(self, now_s: float) -> None:
+        """Remember that better was looked for."""
+        self._tried_s = now_s
+
+    def note(self, now_s: float, *, swaps: int) -> None:
+        """Remember a change of so many model swaps."""
+        self._swaps.extend([now_s] * swaps)
+        self._changed_s = now_s
+
+    def swaps(self, now_s: float) -> int:
+        """Model swaps of the last hour."""
+        while self._swaps and self._swaps[0] <= now_s - HOUR_S:
+            self._swaps.popleft()
+        return len(self._swaps)
+
+    def price(self, now_s: float) -> float:
+        """What one more swap must bring, in utility (0..1 of all that could be had)."""
+        used = self.swaps(now_s) / self._swaps_per_h
+        return FIRST_PRICE + STEEP_PRICE * used * used
+
+    def may_shed(self, now_s: float) -> bool:
+        """Whether the last step down has had its time."""
+        return self._shed_s is None or now_s - self._shed_s >= SHED_EVERY_S
+
+    def may_climb(self, now_s: float) -> bool:
+        """Whether the last change, of any kind, has had its time."""
+        if self._tried_s is not None and now_s - self._tried_s < CLIMB_EVERY_S:
+            return False
+        return self._changed_s is None or now_s - self._changed_s >= CLIMB_AFTER_S
