@@ -119,6 +119,7 @@ def _rungs(ladder: Table) -> tuple[Rung, ...]:
                     accuracy=table.number("accuracy", low=0, high=1),
                     wall_s=table.number("wall_s", _RUNG.wall_s, low=0, high=3600),
                     memory_mb=table.number("memory_mb", _RUNG.memory_mb, low=0, high=1e6),
+                    call_cpu_s=table.maybe("call_cpu_s", low=0, high=3600, above=True),
                 )
             )
     if not rungs and isinstance(ladder.raw("rungs"), list):
