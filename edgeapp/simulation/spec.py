@@ -75,7 +75,7 @@ class PlantSpec:
     power: Power
     throttle: Throttle = Throttle()
     start_c: float = 25.0
-    """Of all nodes."""
+    """Of the first node; the others lie between it and the surroundings, as in a steady state."""
     battery_wh: float | None = None
     """Of the full battery; None: there is none."""
     battery_level: float = 1.0
