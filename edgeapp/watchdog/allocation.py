@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from operator import itemgetter
+from typing import NamedTuple
 
 from edgeapp.watchdog.options import Option
 
-MOST_STATES = 2_000
+MOST_STATES = 256
 """Kept of one layer; beyond them those of the best bounds. That bounds the time of any input."""
 
 _VALUE = 1e7
@@ -25,6 +26,7 @@ _MEMORY = 1e3
 _UNLIMITED = 1 << 62
 _SWAPS_BITS = 16
 _CORES_BITS = 40
+_MEMORY_BITS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,223 +61,283 @@ def allocate(
 
     Args:
         groups: The options of each pipeline; none is empty.
-        cores: All together may use.
+        cores: All together may use; where that is not even 0, nothing fits.
         memory_mb: All together may use; None: whatever they need.
         price: Utility that a swap must gain to be worth it.
     """
-    items = [[_Item.of(option, price) for option in group] for group in groups]
+    items = [
+        [_Item.of(pick, option, price) for pick, option in enumerate(group)] for group in groups
+    ]
     room = _whole(cores, _CORES)
     memory = _UNLIMITED if memory_mb is None else _whole(memory_mb, _MEMORY)
-    solver = _Solver(items, room, memory)
-    picks = solver.best()
+    picks, exact = _best(items, room, memory)
     feasible = picks is not None
     if picks is None:
-        least = [min(group, key=lambda i: (i.cores, i.memory, -i.key)) for group in items]
-        if sum(item.cores for item in least) > room:
-            picks = [group.index(item) for group, item in zip(items, least, strict=True)]
-        else:
+        least = [min(group, key=lambda item: (item.cores, item.memory)) for group in items]
+        picks, exact = [item.pick for item in least], True
+        if sum(item.cores for item in least) <= room:
             frugal = [[item.frugal() for item in group] for group in items]
-            solver = _Solver(frugal, room, _UNLIMITED)
-            picks = solver.best() or []
-    second = _runner_up(items, picks, room, memory) if feasible else None
+            found, exact = _best(frugal, room, _UNLIMITED)
+            picks = found or picks
+    change = _runner_up(items, picks, room, memory) if feasible else None
     chosen = tuple(group[pick] for group, pick in zip(groups, picks, strict=True))
     return Allocation(
         chosen,
-        None
-        if second is None
-        else tuple(group[pick] for group, pick in zip(groups, second, strict=True)),
+        None if change is None else _changed(chosen, change[0], groups[change[0]][change[1]]),
         sum(option.utility for option in chosen),
         sum(option.cores for option in chosen),
         sum(option.memory_mb for option in chosen),
         sum(option.swaps for option in chosen),
         feasible,
-        solver.exact,
+        exact,
     )
 
 
 def _whole(limit: float, unit: float) -> int:
-    """Whole units below a limit; what is not a number is no room at all."""
-    if math.isnan(limit):
+    """Whole units of a limit; below 0, or no number: no room at all."""
+    if math.isnan(limit) or limit < 0:
         return -1
     return _UNLIMITED if limit * unit >= _UNLIMITED else round(limit * unit)
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
+def _changed(chosen: tuple[Option, ...], at: int, option: Option) -> tuple[Option, ...]:
+    return (*chosen[:at], option, *chosen[at + 1 :])
+
+
+class _Item(NamedTuple):
     """An option in whole units. The key orders by value, then fewer swaps, then fewer cores."""
 
-    key: int
     cores: int
     memory: int
+    key: int
+    pick: int
+    """Its index in the group."""
 
     @classmethod
-    def of(cls, option: Option, price: float) -> "_Item":
+    def of(cls, pick: int, option: Option, price: float) -> "_Item":
         value = round((option.utility - price * option.swaps) * _VALUE)
         cores, memory = round(option.cores * _CORES), round(option.memory_mb * _MEMORY)
-        return cls((((value << _SWAPS_BITS) - option.swaps) << _CORES_BITS) - cores, cores, memory)
+        key = (((value << _SWAPS_BITS) - option.swaps) << _CORES_BITS) - cores
+        return cls(cores, memory, key, pick)
 
     def frugal(self) -> "_Item":
         """The same where memory counts before everything."""
-        return _Item((-self.memory << 96) + self.key, self.cores, self.memory)
+        return self._replace(key=(-self.memory << _MEMORY_BITS) + self.key)
 
 
-# A state: cores, memory, key, and how it came about: (state before, pick) or None.
+# Cores, memory and key so far, and how they came about: the state before, and what was picked.
 _State = tuple[int, int, int, "tuple[_State, int] | None"]
+_START: _State = (0, 0, 0, None)
 
 
-class _Solver:
-    """The search for the best combination. `exact` is False where it was cut short."""
+def _best(
+    groups: Sequence[Sequence[_Item]], room: int, memory: int
+) -> tuple[list[int] | None, bool]:
+    """What to pick in each group, None where nothing fits, and whether nothing was cut off."""
+    search = _Search(groups, room, memory)
+    known = search.climbed()
+    lowest = None if known is None else known[2]
+    lost: int | None = None
+    states = [_START] if room >= 0 else []
+    for at in range(len(groups)):
+        ranked = search.step(at, states, lowest)
+        states = _front([state for _, state in ranked])
+        if len(states) > MOST_STATES:
+            most = {id(state): bound for bound, state in ranked}
+            states.sort(key=lambda state: most[id(state)], reverse=True)
+            cut = most[id(states[MOST_STATES])]
+            lost = cut if lost is None else max(lost, cut)
+            del states[MOST_STATES:]
+    found = max(states, key=itemgetter(2), default=known)
+    exact = lost is None or (found is not None and found[2] >= lost)
+    return None if found is None else search.picks(found), exact
+
+
+class _Search:
+    """Groups in the order in which they are searched, and what bounds the rest of the way."""
 
     def __init__(self, groups: Sequence[Sequence[_Item]], room: int, memory: int) -> None:
-        self.exact = True
         self._room = room
+        self._memory: int | None = memory
         if memory >= sum(max(item.memory for item in group) for group in groups):
-            memory = _UNLIMITED
-            groups = [[_Item(item.key, item.cores, 0) for item in group] for group in groups]
-        self._memory = memory
-        self._groups = [_undominated(group) for group in groups]
-        self._ahead = [
-            _Bound([[(i.cores, i.key) for _, i in group] for group in self._groups[at:]])
-            for at in range(len(groups) + 1)
-        ]
-        self._memory_ahead = [
-            _Bound([[(i.memory, i.key) for _, i in group] for group in self._groups[at:]])
-            for at in range(len(groups) + 1)
-        ]
+            self._memory = None
+            groups = [[item._replace(memory=0) for item in group] for group in groups]
+        # What has most to choose from goes first: the bounds of the few that remain are tight.
+        self._order = sorted(range(len(groups)), key=lambda at: -len(groups[at]))
+        self._groups = [_undominated(groups[at]) for at in self._order]
+        self._hulls = [_hull(group, 0) for group in self._groups]
+        self._bounds = _bounds(self._hulls, 0)
+        self._memory_bounds: list[_Bound] | None = None
+        if self._memory is not None:
+            self._memory_bounds = _bounds([_hull(group, 1) for group in self._groups], 1)
 
-    def best(self) -> list[int] | None:
-        """The index that is picked in each group; None: nothing fits."""
-        known = self._climbed()
-        lowest = known[2] if known is not None else None
-        dropped: int | None = None
-        states: list[_State] = [(0, 0, 0, None)]
-        for at in range(len(self._groups)):
-            ranked = self._next(at, states, lowest)
-            states = _front([state for _, state in ranked])
-            if len(states) > MOST_STATES:
-                bounds = {id(state): bound for bound, state in ranked}
-                states.sort(key=lambda state: bounds[id(state)], reverse=True)
-                lost = bounds[id(states[MOST_STATES])]
-                dropped = lost if dropped is None else max(dropped, lost)
-                del states[MOST_STATES:]
-        found = max(states, key=itemgetter(2), default=known)
-        if dropped is not None:
-            self.exact = found is not None and found[2] >= dropped
-        return None if found is None else _picks(found)
-
-    def _next(
+    def step(
         self, at: int, states: Sequence[_State], lowest: int | None
     ) -> list[tuple[int, _State]]:
         """Each state with each option of a group, where it fits and may beat `lowest`."""
         ranked: list[tuple[int, _State]] = []
-        ahead, memory_ahead = self._ahead[at + 1], self._memory_ahead[at + 1]
-        bounded = self._memory < _UNLIMITED
+        group, bound = self._groups[at], self._bounds[at + 1]
+        amounts, keys, slopes = bound.amounts, bound.keys, bound.slopes
         for state in states:
-            for pick, item in self._groups[at]:
-                used, memory, key = (
+            left = self._room - state[0] - bound.least
+            for item in group:
+                spare = left - item.cores
+                if spare < 0:
+                    break  # the others need still more
+                key = state[2] + item.key
+                # `_Bound.most`, spelled out in the innermost loop of all.
+                step = bisect_right(amounts, spare) - 1
+                gain, amount = slopes[step]
+                most = key + keys[step] - (amounts[step] - spare) * gain // amount
+                if lowest is not None and most <= lowest:
+                    continue
+                memory = state[1] + item.memory
+                if self._memory_bounds is not None and self._memory is not None:
+                    other = self._memory_bounds[at + 1].most(self._memory - memory)
+                    if other is None or (lowest is not None and key + other <= lowest):
+                        continue
+                    most = min(most, key + other)
+                ranked.append((most, (state[0] + item.cores, memory, key, (state, item.pick))))
+        return ranked
+
+    def climbed(self) -> _State | None:
+        """A good combination at once; None: none was found."""
+        memory = _UNLIMITED if self._memory is None else self._memory
+        for items in (self._up_the_hulls(memory), self._frugal(memory)):
+            spare = self._room - sum(item.cores for item in items)
+            memory_spare = memory - sum(item.memory for item in items)
+            if spare < 0 or memory_spare < 0:
+                continue
+            better = True
+            while better:
+                better = False
+                for at, now in enumerate(items):
+                    for item in self._groups[at]:
+                        more, more_memory = item.cores - now.cores, item.memory - now.memory
+                        if more > spare:
+                            break
+                        if item.key > items[at].key and more_memory <= memory_spare:
+                            items[at], better = item, True
+                    spare -= items[at].cores - now.cores
+                    memory_spare -= items[at].memory - now.memory
+            state = _START
+            for item in items:
+                state = (
                     state[0] + item.cores,
                     state[1] + item.memory,
                     state[2] + item.key,
+                    (state, item.pick),
                 )
-                most = ahead.most(self._room - used)
-                if most is not None and bounded:
-                    other = memory_ahead.most(self._memory - memory)
-                    most = None if other is None else min(most, other)
-                if most is not None and (lowest is None or key + most > lowest):
-                    ranked.append((key + most, (used, memory, key, (state, pick))))
-        return ranked
+            return state
+        return None
 
-    def _climbed(self) -> _State | None:
-        """A good combination at once: from the least cores on, what gains most for its cores."""
-        at = [0] * len(self._groups)  # groups are sorted, the fewest cores first
-        used = sum(group[0][1].cores for group in self._groups)
-        memory = sum(group[0][1].memory for group in self._groups)
-        if used > self._room:
-            return None
-        steps = True
-        while steps:
-            steps = False
-            best: tuple[float, int, int] | None = None
-            for index, group in enumerate(self._groups):
-                now = group[at[index]][1]
-                for to, (_, item) in enumerate(group):
-                    more, gain = item.cores - now.cores, item.key - now.key
-                    fits = used + more <= self._room
-                    fits = fits and memory + item.memory - now.memory <= max(self._memory, memory)
-                    if fits and gain > 0:
-                        rank = (gain / max(more, 1), index, to)
-                        best = rank if best is None or rank > best else best
-            if best is not None:
-                _, index, to = best
-                before, after = self._groups[index][at[index]][1], self._groups[index][to][1]
-                used, memory = (
-                    used + after.cores - before.cores,
-                    memory + after.memory - before.memory,
-                )
-                at[index], steps = to, True
-        if memory > self._memory:
-            return None
-        state: _State = (0, 0, 0, None)
-        for group, to in zip(self._groups, at, strict=True):
-            pick, item = group[to]
-            state = (
-                state[0] + item.cores,
-                state[1] + item.memory,
-                state[2] + item.key,
-                (state, pick),
-            )
-        return state
+    def _up_the_hulls(self, memory: int) -> list[_Item]:
+        """From the least cores on, what gains most for its cores."""
+        levels = [0] * len(self._hulls)
+        spare = self._room - sum(hull[0].cores for hull in self._hulls)
+        memory -= sum(hull[0].memory for hull in self._hulls)
+        steps = [
+            ((after.key - before.key) / (after.cores - before.cores), at, level)
+            for at, hull in enumerate(self._hulls)
+            for level, (before, after) in enumerate(pairwise(hull), 1)
+        ]
+        for _, at, level in sorted(steps, key=itemgetter(0), reverse=True):
+            before, after = self._hulls[at][level - 1], self._hulls[at][level]
+            more, more_memory = after.cores - before.cores, after.memory - before.memory
+            fits = more <= spare and more_memory <= max(memory, 0)
+            if fits and levels[at] == level - 1:
+                levels[at] = level
+                spare -= more
+                memory -= more_memory
+        return [hull[level] for hull, level in zip(self._hulls, levels, strict=True)]
+
+    def _frugal(self, memory: int) -> list[_Item]:
+        """Of each group what takes the least shares of both resources."""
+        per_core, per_kb = 1 / max(self._room, 1), 1 / max(memory, 1)
+        return [
+            min(group, key=lambda item: item.cores * per_core + item.memory * per_kb)
+            for group in self._groups
+        ]
+
+    def picks(self, state: _State) -> list[int]:
+        """What was picked on the way to a state, in the order of the groups as they were given."""
+        picks = [0] * len(self._order)
+        way = state[3]
+        for at in reversed(self._order):
+            if way is not None:
+                state, picks[at] = way
+                way = state[3]
+        return picks
 
 
+@dataclass(frozen=True, slots=True)
 class _Bound:
-    """The greatest key that groups can reach with so much of one resource, if options could be mixed."""
+    """The greatest key that groups reach with so much of a resource, if options could be mixed."""
 
-    def __init__(self, groups: Sequence[Sequence[tuple[int, int]]]) -> None:
-        steps: list[tuple[int, int]] = []
-        self._least = self._key = 0
-        for group in groups:
-            hull = _hull(group)
-            self._least += hull[0][0]
-            self._key += hull[0][1]
-            steps += [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(hull)]
-        steps.sort(key=lambda step: step[1] / step[0], reverse=True)
-        self._steps = steps
-        self._amounts = list(accumulate((amount for amount, _ in steps), initial=0))
-        self._keys = list(accumulate((gain for _, gain in steps), initial=self._key))
+    least: int
+    """Without it nothing can be chosen."""
+    amounts: list[int]
+    """Beyond `least`, where the gain of more of it becomes less; rising from 0 on."""
+    keys: list[int]
+    """Reached there."""
+    slopes: list[tuple[int, int]]
+    """From there on: the key that is gained, for how much."""
 
     def most(self, room: int) -> int | None:
         """The bound; None: not even the least fits."""
-        left = room - self._least
-        if left < 0:
+        spare = room - self.least
+        if spare < 0:
             return None
-        at = bisect_right(self._amounts, left) - 1
-        if at == len(self._steps):
-            return self._keys[at]
-        amount, gain = self._steps[at]
-        return self._keys[at] - (-gain * (left - self._amounts[at])) // amount
+        step = bisect_right(self.amounts, spare) - 1
+        gain, amount = self.slopes[step]
+        return self.keys[step] - (self.amounts[step] - spare) * gain // amount
 
 
-def _hull(points: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The corners of the upper hull from the least amount to the greatest key."""
-    hull: list[tuple[int, int]] = []
-    for amount, key in sorted(points, key=lambda point: (point[0], -point[1])):
-        if hull and key <= hull[-1][1]:
+def _bounds(hulls: Sequence[Sequence[_Item]], axis: int) -> list[_Bound]:
+    """For the groups from each one on, and for none."""
+    steps = [
+        (after.key - before.key, after[axis] - before[axis], at)
+        for at, hull in enumerate(hulls)
+        for before, after in pairwise(hull)
+    ]
+    steps.sort(key=lambda step: step[0] / step[1], reverse=True)
+    bounds = []
+    for first in range(len(hulls) + 1):
+        slopes = [(gain, amount) for gain, amount, at in steps if at >= first]
+        key = sum(hull[0].key for hull in hulls[first:])
+        bounds.append(
+            _Bound(
+                sum(hull[0][axis] for hull in hulls[first:]),
+                list(accumulate((amount for _, amount in slopes), initial=0)),
+                list(accumulate((gain for gain, _ in slopes), initial=key)),
+                [*slopes, (0, 1)],
+            )
+        )
+    return bounds
+
+
+def _hull(group: Sequence[_Item], axis: int) -> list[_Item]:
+    """The corners of the upper hull: from the least of a resource to the greatest key."""
+    hull: list[_Item] = []
+    for item in sorted(group, key=lambda item: (item[axis], -item.key)):
+        if hull and item.key <= hull[-1].key:
             continue
         while len(hull) > 1:
-            (x0, y0), (x1, y1) = hull[-2], hull[-1]
-            if (y1 - y0) * (amount - x0) > (key - y0) * (x1 - x0):
+            first, last = hull[-2], hull[-1]
+            gain, amount = last.key - first.key, last[axis] - first[axis]
+            if gain * (item[axis] - first[axis]) > (item.key - first.key) * amount:
                 break
             hull.pop()
-        hull.append((amount, key))
+        hull.append(item)
     return hull
 
 
-def _undominated(group: Sequence[_Item]) -> list[tuple[int, _Item]]:
-    """Index and item of those that may be chosen, the fewest cores first."""
-    kept: list[tuple[int, _Item]] = []
-    for index, item in sorted(enumerate(group), key=lambda p: (p[1].cores, -p[1].key, p[1].memory)):
-        if not any(other.memory <= item.memory and other.key >= item.key for _, other in kept):
-            kept.append((index, item))
+def _undominated(group: Sequence[_Item]) -> list[_Item]:
+    """Those that no other is as good as in everything; the fewest cores first."""
+    kept: list[_Item] = []
+    for item in sorted(group, key=lambda item: (item.cores, -item.key, item.memory)):
+        if not any(other.memory <= item.memory and other.key >= item.key for other in kept):
+            kept.append(item)
     return kept
 
 
@@ -283,51 +345,39 @@ def _front(states: list[_State]) -> list[_State]:
     """Those that no other is as good as with no more cores and no more memory."""
     states.sort(key=lambda state: (state[0], -state[2], state[1]))
     kept = []
-    # What was kept so far, as a staircase: more memory only for a greater key.
+    # What is kept so far, as a staircase: more memory only for a greater key.
     memories: list[int] = []
     keys: list[int] = []
     for state in states:
-        _, memory, key, _ = state
+        memory, key = state[1], state[2]
         at = bisect_right(memories, memory)
         if at and keys[at - 1] >= key:
             continue
         kept.append(state)
         start = at - 1 if at and memories[at - 1] == memory else at
-        end = start
-        while end < len(keys) and keys[end] <= key:
-            end += 1
+        end = bisect_right(keys, key, start)
         memories[start:end] = [memory]
         keys[start:end] = [key]
     return kept
 
 
-def _picks(state: _State) -> list[int]:
-    picks = []
-    way = state[3]
-    while way is not None:
-        before, pick = way
-        picks.append(pick)
-        way = before[3]
-    return picks[::-1]
-
-
 def _runner_up(
     groups: Sequence[Sequence[_Item]], picks: Sequence[int], room: int, memory: int
-) -> list[int] | None:
-    """The best combination that fits and differs in one group."""
+) -> tuple[int, int] | None:
+    """Which group must change, and to what, for the best one that fits and differs in one group."""
     items = [group[pick] for group, pick in zip(groups, picks, strict=True)]
-    cores_left = room - sum(item.cores for item in items)
-    memory_left = memory - sum(item.memory for item in items)
-    best: tuple[int, int, int] | None = None
-    for at, (group, now) in enumerate(zip(groups, items, strict=True)):
-        for pick, item in enumerate(group):
+    spare = room - sum(item.cores for item in items)
+    memory_spare = memory - sum(item.memory for item in items)
+    best: tuple[int, int] | None = None
+    least: int | None = None
+    for at, now in enumerate(items):
+        for item in groups[at]:
+            loss = now.key - item.key
             if (
-                pick != picks[at]
-                and item.cores - now.cores <= cores_left
-                and item.memory - now.memory <= memory_left
-                and (best is None or item.key - now.key > best[0])
+                (least is None or loss < least)
+                and item.pick != now.pick
+                and item.cores - now.cores <= spare
+                and item.memory - now.memory <= memory_spare
             ):
-                best = (item.key - now.key, at, pick)
-    if best is None:
-        return None
-    return [best[2] if at == best[1] else pick for at, pick in enumerate(picks)]
+                best, least = (at, item.pick), loss
+    return best
