@@ -110,6 +110,10 @@ class TreeFiles:
         """The paths of all files."""
         return iter(self._files)
 
+    def items(self) -> Iterator[tuple[str, Content]]:
+        """All files with what they hold."""
+        return iter(self._files.items())
+
     def read(self, path: str) -> bytes:
         """The beginning of a file, at most `MOST_BYTES`.
 

@@ -13,8 +13,11 @@ _MAINS = frozenset({"Mains", "USB", "Wireless"})
 _STORES = frozenset({"Battery", "UPS"})
 _CHARGES = frozenset({"Charging", "Full", "Not charging"})
 _MICRO = 1e6
-_MOST = 10**10
-"""Microwatt hours, microampere hours and the like: 10 kWh."""
+_MOST_V = 1000.0
+_MOST_A = 1000.0
+_MOST_W = 10_000.0
+_MOST_AH = 10_000.0
+_MOST_WH = 100_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +90,24 @@ class PowerSupplies:
         return Supplies(on_ac, None if battery is None else min(1.0, battery), left, _sum(emptying))
 
     def _store(self, folder: str, attributes: frozenset[str]) -> _Store:
-        def amount(name: str) -> float | None:
+        def amount(name: str, most: float) -> float | None:
             if name not in attributes:
                 return None
+            limit = int(most * _MICRO)
             # Some drivers count what flows out as negative.
-            value = read_whole(self._files, f"{folder}/{name}", -_MOST, _MOST)
+            value = read_whole(self._files, f"{folder}/{name}", -limit, limit)
             return None if value is None else abs(value) / _MICRO
 
-        volts = amount("voltage_now")
+        volts = amount("voltage_now", _MOST_V)
+
+        def either(direct: str, with_volts: str, most: float, most_with: float) -> float | None:
+            value = amount(direct, most)
+            if value is not None:
+                return value
+            current = amount(with_volts, most_with)
+            product = current * volts if current is not None and volts else None
+            return product if product is not None and product <= most else None
+
         status, percent = "", None
         if "status" in attributes:
             status = read_words(self._files, f"{folder}/status")
@@ -103,16 +116,10 @@ class PowerSupplies:
         return _Store(
             status,
             None if percent is None else min(1.0, percent / 100),
-            _either(amount("energy_now"), amount("charge_now"), volts),
-            _either(amount("energy_full"), amount("charge_full"), volts),
-            _either(amount("power_now"), amount("current_now"), volts),
+            either("energy_now", "charge_now", _MOST_WH, _MOST_AH),
+            either("energy_full", "charge_full", _MOST_WH, _MOST_AH),
+            either("power_now", "current_now", _MOST_W, _MOST_A),
         )
-
-
-def _either(direct: float | None, current: float | None, volts: float | None) -> float | None:
-    if direct is not None:
-        return direct
-    return current * volts if current is not None and volts else None
 
 
 def _sum(parts: Iterable[float | None]) -> float | None:

@@ -60,11 +60,12 @@ def read_words(files: Files, path: str) -> str:
 
 
 def names_in(files: Files, folder: str) -> list[str]:
-    """What lies in a folder, numbers in their order (zone2 before zone10); nothing if unreadable."""
+    """What lies in a folder, in order, but for names that nobody can print; nothing if unreadable."""
     try:
-        return in_order(files.names(folder))
+        names = files.names(folder)
     except OSError:
         return []
+    return in_order(name for name in names if name.isascii() and name.isprintable())
 
 
 def in_order(names: Iterable[str]) -> list[str]:
