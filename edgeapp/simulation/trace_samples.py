@@ -45,9 +45,10 @@ class Samples:
         """Columns that are files of sysfs."""
         return tuple(column for column in self.columns if column not in MEASURES)
 
-    def at(self, t_s: float) -> tuple[Cell, ...]:
+    def at(self, t_s: float) -> dict[str, Cell]:
         """The newest row at a time; the first one before it."""
-        return self.rows[max(0, bisect_right(self.t_s, t_s) - 1)]
+        row = self.rows[max(0, bisect_right(self.t_s, t_s) - 1)]
+        return dict(zip(self.columns, row, strict=True))
 
     def column(self, name: str) -> list[float | None]:
         """The numbers of a column; nothing where there is none, or no such column."""

@@ -190,16 +190,15 @@ class RecordedSenses:
 
     def read(self, t_s: float) -> Reading:
         """What is read at this time; in the order of time."""
-        self.show(t_s)
+        self.show(t_s, self._samples.at(t_s))
         self._clock.set_ns(ns(t_s))
         if self._readings is None:
             self._readings = Readings(self._clock, files=self._tree.files, cores=self._cores)
         return self._readings.read()
 
-    def show(self, t_s: float) -> None:
-        """Write the newest sample."""
+    def show(self, t_s: float, row: Mapping[str, Cell]) -> None:
+        """Write a sample."""
         tree = self._tree
-        row = dict(zip(self._samples.columns, self._samples.at(t_s), strict=True))
         for path in self._samples.files:
             value = row[path]
             if path in self._faulty and isinstance(value, int | float):
