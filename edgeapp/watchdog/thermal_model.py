@@ -6,10 +6,11 @@ seconds on top of the board::
     board' = (offset + gain * cores - board) / tau        minutes
     die    = board + die_gain * (cores filtered by die_tau)   seconds
 
-A Kalman filter follows five numbers: board temperature, offset (surroundings, idle power, sun), gain,
-die gain and the logarithm of tau; all but the last enter linearly, so that its corrections are
-nearly exact (extended Kalman filter: Jazwinski, Stochastic Processes and Filtering Theory, 1970).
-What is forecast is linear in the load, hence the greatest bearable load has a closed form.
+A Kalman filter follows six numbers: board temperature, offset (surroundings, idle power, sun), its
+trend, gain, die gain and the logarithm of tau; all but the last enter linearly, so that its
+corrections are nearly exact (extended Kalman filter: Jazwinski, Stochastic Processes and Filtering
+Theory, 1970). What is forecast is linear in the load, hence the greatest bearable load has a closed
+form. How uncertain it says it is, is corrected by `Hindsight`.
 
 A sum of normalised innovations (CUSUM: Page, Biometrika 41, 1954) tells a sudden change, such as a
 door, the sun or a fan, from noise; the filter then doubts what it had learned and learns anew.
@@ -19,6 +20,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import exp, inf, isfinite, log, sqrt
 
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeapp.watchdog.hindsight import HORIZONS_S, Hindsight, Line, State
 from edgeapp.watchdog.limits import Prior
 
 SENSOR_NOISE_C = 0.5
@@ -27,17 +32,19 @@ BLIND_C_PER_S = 0.02
 """How fast the doubt grows while no sensor can be read."""
 BLIND_MOST_C = 12.0
 
-_BOARD, _OFFSET, _GAIN, _DIE, _TAU = range(5)
-_N = 5
-_Row = list[float]
+_BOARD, _OFFSET, _GAIN, _DIE, _TAU, _TREND = range(6)
+_N = 6
+_Array = NDArray[np.float64]
 
-_FIRST_SD = (3.0, 12.0, 0.3, 0.3, 0.25)
+_FIRST_SD = np.array((3.0, 12.0, 0.3, 0.3, 0.25, 0.002))
 """What is believed at the start; of gain and die gain relative to the prior, of tau logarithmic."""
-_WALK_SD = (0.02, 0.03, 0.0008, 0.0005, 0.0005)
+_WALK_SD = np.array((0.02, 0.03, 0.0008, 0.0005, 0.0005, 0.00008))
 """How far each wanders in a second, in the same units."""
-_SURPRISE_SD = (0.5, 6.0, 0.15, 0.03, 0.1)
+_SURPRISE_SD = np.array((0.5, 6.0, 0.15, 0.03, 0.1, 0.0))
 """What is doubted more after a surprise."""
-_MOST_SD = (30.0, 30.0, 0.35, 0.35, 0.35)
+_MOST_SD = np.array((30.0, 30.0, 0.35, 0.35, 0.35, 0.005))
+_TREND_S = 1800.0
+"""A trend that is not seen to go on fades."""
 _BOUNDS = {_GAIN: (0.5, 2.0), _DIE: (0.3, 3.0), _TAU: (0.5, 2.0)}
 """How far from the prior a learned number may go, as factors."""
 
@@ -50,6 +57,10 @@ _JUMPS = 3
 _LONG_GAP_S = 30.0
 """From here on the mean load of a tick says little of when it was there."""
 _BLIND_AFTER_S = 5.0
+_USUAL_S = 60.0
+_STEP_CORES = 0.15
+"""The die gain is learned only while the load is so far from that of the last minute: otherwise slow
+nodes of which this model knows nothing would be taken for it."""
 _STEP_DOUBT = 0.15
 """Of the die's rise that is still to come: how wrong its time constant may be."""
 _MOST_CORES = 1024.0
@@ -66,21 +77,6 @@ class Forecast:
     """Standard deviation: the truth is within twice of it nineteen times in twenty."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A forecast as a function of the load u: mean0 + mean1 * u, variance a + 2 b u + c u²."""
-
-    mean0: float
-    mean1: float
-    a: float
-    b: float
-    c: float
-
-    def at(self, cores: float) -> tuple[float, float]:
-        variance = self.a + (2 * self.b + self.c * cores) * cores
-        return self.mean0 + self.mean1 * cores, sqrt(max(0.0, variance))
-
-
 class ThermalModel:
     """Learns a device while it runs, from the fused die temperature and the load. One thread."""
 
@@ -88,19 +84,15 @@ class ThermalModel:
         self.prior = prior
         self.surprises = 0
         """Sudden changes noticed so far."""
-        self._units = (1.0, 1.0, prior.board_k_per_core, prior.die_k_per_core, 1.0)
+        self._units = np.array((1.0, 1.0, prior.board_k_per_core, prior.die_k_per_core, 1.0, 1.0))
+        self._walk = (_WALK_SD * self._units) ** 2
+        self._most = (_MOST_SD * self._units) ** 2
+        self._surprise = (_SURPRISE_SD * self._units) ** 2
         offset = prior.ambient_c + prior.idle_k
-        self._x: _Row = [
-            offset,
-            offset,
-            prior.board_k_per_core,
-            prior.die_k_per_core,
-            log(prior.board_tau_s),
-        ]
-        self._p = [[0.0] * _N for _ in range(_N)]
-        for i in range(_N):
-            self._p[i][i] = (_FIRST_SD[i] * self._units[i]) ** 2
-        self._p[_BOARD][_BOARD] = _FIRST_SD[_OFFSET] ** 2
+        gains = prior.board_k_per_core, prior.die_k_per_core
+        self._x = np.array((offset, offset, *gains, log(prior.board_tau_s), 0.0))
+        self._p = np.diag((_FIRST_SD * self._units) ** 2)
+        self._p[_BOARD, _BOARD] = _FIRST_SD[_OFFSET] ** 2
         self._cores = 0.0
         self._filtered = 0.0
         self._t_s: float | None = None
@@ -109,6 +101,8 @@ class ThermalModel:
         self._high = self._low = 0.0
         self._jumps = 0
         self._surprised_s = inf
+        self._usual_cores = 0.0
+        self._hindsight = Hindsight()
 
     def observe(
         self, t_s: float, cores: float, die_c: float | None, *, noise_c: float = SENSOR_NOISE_C
@@ -130,7 +124,7 @@ class ThermalModel:
         if isfinite(cores):
             self._cores = min(max(cores, 0.0), _MOST_CORES)
         if self._t_s is None:
-            self._filtered = self._cores
+            self._filtered = self._usual_cores = self._cores
         else:
             self._advance(t_s - self._t_s)
         self._t_s = t_s
@@ -138,11 +132,13 @@ class ThermalModel:
             if not (isfinite(noise_c) and noise_c > 0):
                 noise_c = SENSOR_NOISE_C
             self._correct(die_c, max(noise_c, 0.05))
+        self._look_back()
 
     def forecast(self, cores: float, horizon_s: float) -> Forecast:
         """What the die will have if the whole device is busy with so many cores from now on."""
-        mean, sigma = self._line(max(0.0, horizon_s)).at(cores)
-        return Forecast(mean, sigma + self._pessimism_c)
+        horizon_s = max(0.0, horizon_s)
+        mean, sigma = self._line(horizon_s).at(cores)
+        return Forecast(mean, sigma * self._hindsight.stretch(horizon_s) + self._pessimism_c)
 
     def cores_at(self, limit_c: float, horizon_s: float, *, sigmas: float = 1.0) -> float:
         """The greatest constant load of the whole device that keeps the die below a limit.
@@ -155,8 +151,8 @@ class ThermalModel:
             sigmas: How sure it shall be; 0 asks for the mean.
         """
         line = self._line(max(1.0, horizon_s))
-        k = max(0.0, sigmas)
-        room = limit_c - k * self._pessimism_c - line.mean0
+        room = limit_c - max(0.0, sigmas) * self._pessimism_c - line.mean0
+        k = max(0.0, sigmas) * self._hindsight.stretch(horizon_s)
         # room - mean1 u = k sqrt(a + 2 b u + c u²), squared; mean1 > k sqrt(c) makes it unique.
         shrink = min(1.0, 0.8 * line.mean1 / (k * sqrt(line.c))) if k * line.c > 0 else 1.0
         b, c = k * k * line.b * shrink, k * k * line.c * shrink * shrink
@@ -168,10 +164,10 @@ class ThermalModel:
     def time_to(self, limit_c: float, cores: float) -> float | None:
         """When the die is expected to reach a limit under a constant load, in seconds from now.
 
-        None: it will not, as far as this load alone goes.
+        None: it will not, within an hour.
         """
         before = 0.0
-        for after in (0.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0, 1280.0, 1e4):
+        for after in (0.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0, 1280.0, 3600.0):
             if self._mean(cores, after) >= limit_c:
                 break
             before = after
@@ -188,22 +184,22 @@ class ThermalModel:
     @property
     def die_c(self) -> float:
         """What the die is believed to have now, smoother than any sensor."""
-        return self._x[_BOARD] + self._x[_DIE] * self._filtered
+        return float(self._x[_BOARD] + self._x[_DIE] * self._filtered)
 
     @property
     def board_c(self) -> float:
         """What the board is believed to have now."""
-        return self._x[_BOARD]
+        return float(self._x[_BOARD])
 
     @property
     def ambient_c(self) -> float:
         """What the surroundings seem to have, with the sun and whatever else heats in them."""
-        return self._x[_OFFSET] - self.prior.idle_k
+        return float(self._x[_OFFSET] - self.prior.idle_k)
 
     @property
     def gain(self) -> float:
         """What a busy core adds to the board in the end, in kelvin."""
-        return self._x[_GAIN]
+        return float(self._x[_GAIN])
 
     @property
     def surprised(self) -> bool:
@@ -227,6 +223,8 @@ class ThermalModel:
             "die_gain_k_per_core": self._x[_DIE],
             "tau_s": exp(self._x[_TAU]),
             "blind_s": self._blind_s,
+            "stretch_30s": self._hindsight.stretch(30.0),
+            "stretch_300s": self._hindsight.stretch(300.0),
             "surprises": float(self.surprises),
         }
 
@@ -237,24 +235,26 @@ class ThermalModel:
     def _advance(self, dt: float) -> None:
         """Let time pass under the load of this tick."""
         dt = min(dt, _FOREVER_S)
-        x, p, u = self._x, self._p, self._cores
+        x, u = self._x, self._cores
         tau = exp(x[_TAU])
         e = exp(-dt / tau)
         rise = x[_OFFSET] + x[_GAIN] * u - x[_BOARD]
-        f = (e, 1 - e, (1 - e) * u, 0.0, -e * (dt / tau) * rise)
+        fade, drift = exp(-dt / _TREND_S), min(dt, _LONG_GAP_S)
+        f = np.eye(_N)
+        f[_BOARD] = (e, 1 - e, (1 - e) * u, 0.0, -e * (dt / tau) * rise, 0.0)
+        f[_OFFSET, _TREND] = drift
+        f[_TREND, _TREND] = fade
         x[_BOARD] += (1 - e) * rise
-        first = [sum(f[k] * p[k][j] for k in range(_N)) for j in range(_N)]
-        p[_BOARD][_BOARD] = sum(first[k] * f[k] for k in range(_N))
-        for j in range(1, _N):
-            p[_BOARD][j] = p[j][_BOARD] = first[j]
-        for i in range(_N):
-            unit = self._units[i]
-            most = (_MOST_SD[i] * unit) ** 2
-            p[i][i] += max(0.0, min((_WALK_SD[i] * unit) ** 2 * dt, most - p[i][i]))
+        x[_OFFSET] += drift * x[_TREND]
+        x[_TREND] *= fade
+        p = self._p = f @ self._p @ f.T
+        p.flat[:: _N + 1] += np.clip(self._most - p.diagonal(), 0.0, self._walk * dt)
         if dt > _LONG_GAP_S:
-            p[_BOARD][_BOARD] += ((1 - e) * x[_GAIN]) ** 2
-            p[_OFFSET][_OFFSET] += min(dt / 100.0, 6.0) ** 2
+            p[_BOARD, _BOARD] += ((1 - e) * x[_GAIN]) ** 2
+            p[_OFFSET, _OFFSET] += min(dt / 100.0, 6.0) ** 2
         self._filtered += (u - self._filtered) * (1 - exp(-dt / self.prior.die_tau_s))
+        self._usual_cores += (u - self._usual_cores) * (1 - exp(-dt / _USUAL_S))
+        self._hindsight.advance(dt, u)
         self._blind_s += dt
         self._surprised_s += dt
 
@@ -263,16 +263,15 @@ class ThermalModel:
         if not self._seen:
             self._seen = True
             self._x[_BOARD] = die_c - self._x[_DIE] * self._filtered
-            p = self._p[_BOARD]
-            p[_BOARD] = (_FIRST_SD[_BOARD]) ** 2
+            self._p[_BOARD, _BOARD] = _FIRST_SD[_BOARD] ** 2
             self._blind_s = 0.0
             return
-        x, p2, uf = self._x, self._p, self._filtered
-        ph = [row[_BOARD] + uf * row[_DIE] for row in p2]
+        x, p, uf = self._x, self._p, self._filtered
+        ph = p[:, _BOARD] + uf * p[:, _DIE]
         coming = _STEP_DOUBT * x[_DIE] * (self._cores - uf)
         s = ph[_BOARD] + uf * ph[_DIE] + noise_c * noise_c + coming * coming
         innovation = die_c - x[_BOARD] - x[_DIE] * uf
-        score = innovation / sqrt(s)
+        score = float(innovation / sqrt(s))
         if abs(score) > _JUMP_SD:
             self._jumps += 1
             if self._jumps < _JUMPS:
@@ -283,28 +282,40 @@ class ThermalModel:
             return
         self._jumps = 0
         self._blind_s = 0.0
-        gains = [value / s for value in ph]
-        for i in range(_N):
-            x[i] += gains[i] * innovation
-            row, g = p2[i], gains[i]
-            for j in range(_N):
-                row[j] -= g * ph[j]
+        gains = ph / s
+        if abs(uf - self._usual_cores) < _STEP_CORES:
+            gains[_DIE] = 0.0
+        x += gains * innovation
+        # The form that holds for any gain, not only for the best one.
+        crossed = gains[:, None] * ph
+        p += s * gains[:, None] * gains - crossed - crossed.T
         self._bound()
         self._high = max(0.0, self._high + score - _CUSUM_SLACK)
         self._low = max(0.0, self._low - score - _CUSUM_SLACK)
         if self._high > _CUSUM_ALARM or self._low > _CUSUM_ALARM:
             self._doubt()
 
+    def _look_back(self) -> None:
+        """Hold old forecasts against what came, and set new ones aside."""
+        if self._blind_s > _BLIND_AFTER_S or not self._seen:
+            self._hindsight.forget()
+            return
+        self._hindsight.check(self.die_c)
+        for i in self._hindsight.due():
+            board, offset, gain, die, log_tau, trend = self._x.tolist()
+            taus = exp(log_tau), self.prior.die_tau_s
+            state = State(board, self._filtered, offset, trend, gain, die, *taus)
+            self._hindsight.set_aside(i, state, self._line(HORIZONS_S[i]))
+
     def _doubt(self, board_sd: float = 0.0) -> None:
         """Something changed: what was learned of the surroundings may hold no longer."""
         self.surprises += 1
         self._surprised_s = 0.0
         self._high = self._low = 0.0
-        for i in range(_N):
-            most = (_MOST_SD[i] * self._units[i]) ** 2
-            more = (_SURPRISE_SD[i] * self._units[i]) ** 2
-            self._p[i][i] += max(0.0, min(more, most - self._p[i][i]))
-        self._p[_BOARD][_BOARD] += board_sd * board_sd
+        self._hindsight.forget()
+        diagonal = self._p.diagonal()
+        self._p.flat[:: _N + 1] += np.clip(self._most - diagonal, 0.0, self._surprise)
+        self._p[_BOARD, _BOARD] += board_sd * board_sd
 
     def _bound(self) -> None:
         """Keep what was learned near the prior; what depends on it follows."""
@@ -316,39 +327,38 @@ class ThermalModel:
                 least, most = log(least), log(most)
             bounded = min(max(x[i], least), most)
             if bounded != x[i]:
-                pull = (bounded - x[i]) / p[i][i]
-                for j in range(_N):
-                    x[j] += p[j][i] * pull
+                x += p[:, i] * ((bounded - x[i]) / p[i, i])
                 x[i] = bounded
 
     def _mean(self, cores: float, horizon_s: float) -> float:
-        x = self._x
-        e = exp(-horizon_s / exp(x[_TAU]))
+        board, offset, gain, die, log_tau, trend = self._x.tolist()
+        tau = exp(log_tau)
+        e = exp(-horizon_s / tau)
         fast = exp(-horizon_s / self.prior.die_tau_s)
-        board = e * x[_BOARD] + (1 - e) * (x[_OFFSET] + x[_GAIN] * cores)
-        return board + x[_DIE] * (cores + (self._filtered - cores) * fast)
+        warm = e * board + (1 - e) * (offset + gain * cores) + trend * _arrived(horizon_s, tau, e)
+        return float(warm + die * (cores + (self._filtered - cores) * fast))
 
-    def _line(self, h: float) -> _Line:
+    def _line(self, h: float) -> Line:
         """What is forecast in `h` seconds, as a function of the load."""
         x, p = self._x, self._p
         tau = exp(x[_TAU])
         e = exp(-h / tau)
         fast = exp(-h / self.prior.die_tau_s)
         bend = e * h / tau
-        w0 = (e, 1 - e, 0.0, self._filtered * fast, bend * (x[_BOARD] - x[_OFFSET]))
-        w1 = (0.0, 0.0, 1 - e, 1 - fast, -bend * x[_GAIN])
-        mean0 = e * x[_BOARD] + (1 - e) * x[_OFFSET] + x[_DIE] * w0[_DIE]
-        mean1 = (1 - e) * x[_GAIN] + x[_DIE] * (1 - fast)
-        p0 = [sum(map(_times, row, w0)) for row in p]
-        p1 = [sum(map(_times, row, w1)) for row in p]
-        a = sum(map(_times, w0, p0))
-        b = sum(map(_times, w1, p0))
-        c = sum(map(_times, w1, p1))
+        board, offset, gain, die = x[:4].tolist()
+        arrived = _arrived(h, tau, e)
+        w0 = np.array((e, 1 - e, 0.0, self._filtered * fast, bend * (board - offset), arrived))
+        w1 = np.array((0.0, 0.0, 1 - e, 1 - fast, -bend * gain, 0.0))
+        mean0 = e * board + (1 - e) * offset + die * w0[_DIE] + arrived * x[_TREND]
+        mean1 = (1 - e) * gain + die * (1 - fast)
+        p0, p1 = p @ w0, p @ w1
+        a, b, c = float(w0 @ p0), float(w1 @ p0), float(w1 @ p1)
         # The offset goes on wandering: the integral of (1 - exp(-s/tau))² over the horizon.
         wander = h - 2 * tau * (1 - e) + tau / 2 * (1 - e * e)
-        a += _WALK_SD[_OFFSET] ** 2 * wander + _WALK_SD[_BOARD] ** 2 * tau / 2 * (1 - e * e)
-        return _Line(mean0, mean1, a, b, c)
+        a += self._walk[_OFFSET] * wander + self._walk[_BOARD] * tau / 2 * (1 - e * e)
+        return Line(float(mean0), mean1, float(a), b, c)
 
 
-def _times(a: float, b: float) -> float:
-    return a * b
+def _arrived(horizon_s: float, tau: float, e: float) -> float:
+    """For how long a trend that fades has acted on the board at the horizon."""
+    return max(0.0, _TREND_S * (1 - exp(-horizon_s / _TREND_S)) - tau * (1 - e))
