@@ -100,22 +100,24 @@ def draw(chart: Chart, file: Path) -> None:
         "svg.fonttype": "none",
     }
     bands = max(1, len(chart.bands))
-    tall = (3.1, 0.35 + 0.42 * bands, 1.15)
+    outside = any(one is not None for one in chart.ambient_c)
+    tall = (2.7, 0.2 + 0.42 * bands, 1.1, *([0.55] if outside else []))
     with rc_context(style):
-        figure = Figure(figsize=(_WIDTH_IN, sum(tall) + 1.55), dpi=_DPI, layout="constrained")
-        heat, rungs, load = figure.subplots(
-            3, 1, sharex=True, gridspec_kw={"height_ratios": tall, "hspace": 0.04}
+        figure = Figure(figsize=(_WIDTH_IN, sum(tall) + 1.6), dpi=_DPI, layout="constrained")
+        heat, rungs, load, *rest = figure.subplots(
+            len(tall), 1, sharex=True, gridspec_kw={"height_ratios": tall, "hspace": 0.04}
         )
         unit_s, unit = _unit(chart.t_s)
         at = [t_s / unit_s for t_s in chart.t_s]
         _heat(heat, chart, at, unit_s)
         _bands(rungs, chart, at)
         _load(load, chart, at)
-        load.set_xlabel(unit)
+        for ambient in rest:
+            _ambient(ambient, chart, at)
+        (rest[0] if rest else load).set_xlabel(unit)
         load.set_xlim(at[0], at[-1] if at[-1] > at[0] else at[0] + 1)
         figure.suptitle(chart.title, x=0.01, ha="left", fontsize=13, weight="bold", color=_INK)
         heat.set_title(chart.note, loc="left", fontsize=9, color=_INK)
-        figure.align_ylabels()
         try:
             figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
         except OSError as error:
@@ -132,15 +134,14 @@ def _heat(axes: Any, chart: Chart, at: Sequence[float], unit_s: float) -> None:
         axes.axvspan(begin_s / unit_s, end_s / unit_s, color="#f3ece0", lw=0, zorder=0)
         axes.text(
             begin_s / unit_s,
-            0.02,
+            0.98,
             f" sensor: {kind}",
             transform=axes.get_xaxis_transform(),
             fontsize=8,
             color=_QUIET,
-            va="bottom",
+            va="top",
         )
-    axes.plot(at, _gaps(chart.ambient_c), color=_QUIET, lw=1.0, label="ambient")
-    axes.plot(at, die, color=_HEAT, lw=1.1, label="die")
+    axes.plot(at, die, color=_HEAT, lw=1.1, label="die", zorder=2.5)
     axes.plot(at, _gaps(chart.forecast_c), color=_FORECAST, lw=0.8, label="forecast 30 s before")
     over = [one > chart.trip_c for one in die]
     axes.fill_between(at, chart.trip_c, die, where=over, color=_TRIP, alpha=0.6, lw=0)
@@ -161,7 +162,7 @@ def _bands(axes: Any, chart: Chart, at: Sequence[float]) -> None:
 
     seen: set[int] = set()
     empty = False
-    for row, band in enumerate(chart.bands):
+    for row, band in enumerate(reversed(chart.bands)):
         for setting, begin, wide in _stretches(band.settings, at):
             if setting is None or not setting.divisor:
                 empty = True
@@ -172,13 +173,13 @@ def _bands(axes: Any, chart: Chart, at: Sequence[float]) -> None:
             seen.add(setting.rung)
             tall = 0.8 / setting.divisor**0.5
             axes.broken_barh([(begin, wide)], (row + 0.1, tall), fc=_colour(setting.rung), lw=0)
-    axes.set_ylim(len(chart.bands) or 1, 0)
-    axes.invert_yaxis()
+    axes.set_ylim(0, len(chart.bands) or 1)
     axes.set_yticks([row + 0.5 for row in range(len(chart.bands))])
-    axes.set_yticklabels([band.name for band in chart.bands])
+    axes.set_yticklabels([band.name for band in reversed(chart.bands)])
     axes.tick_params(axis="y", length=0)
     _tidy(axes)
-    entries = [Patch(fc=_colour(rung), label=_rung_name(chart, rung)) for rung in sorted(seen)]
+    names = _rung_names(chart)
+    entries = [Patch(fc=_colour(rung), label=names[rung]) for rung in sorted(seen)]
     if empty:
         entries.append(Patch(fc="white", ec="#d0d0d0", hatch="////", lw=0, label="off"))
     _legend(axes, handles=entries, title="lower = fewer answers")
@@ -196,6 +197,15 @@ def _load(axes: Any, chart: Chart, at: Sequence[float]) -> None:
     _legend(axes)
 
 
+def _ambient(axes: Any, chart: Chart, at: Sequence[float]) -> None:
+    axes.plot(at, _gaps(chart.ambient_c), color=_QUIET, lw=1.1, label="ambient")
+    axes.set_ylabel("°C")
+    axes.margins(y=0.3)
+    _tidy(axes)
+    axes.grid(axis="y", color=_GRID, lw=0.6)
+    _legend(axes)
+
+
 def _stretches(
     settings: "Sequence[Setting | None]", at: Sequence[float]
 ) -> "Iterator[tuple[Setting | None, float, float]]":
@@ -207,11 +217,12 @@ def _stretches(
         yield setting, begin, at[min(position, len(at) - 1)] - begin
 
 
-def _rung_name(chart: Chart, rung: int) -> str:
-    names = {band.variants[rung] for band in chart.bands if rung < len(band.variants)}
-    if len(names) == 1:
-        return names.pop()
-    return "best" if rung == 0 else f"rung {rung + 1}"
+def _rung_names(chart: Chart) -> list[str]:
+    """The variants' own names where all stages have the same ones, else their places."""
+    ladders = {band.variants for band in chart.bands}
+    if len(ladders) == 1:
+        return list(ladders.pop())
+    return ["best", *(f"rung {n}" for n in range(2, 1 + max(map(len, ladders), default=1)))]
 
 
 def _colour(rung: int) -> str:
