@@ -1,14 +1,16 @@
 """Files of the kernel: bounded, never a hang; and the tree in memory answers as a disk would."""
 
+import contextlib
 import errno
 import os
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeapp.watchdog.files import MOST_BYTES, Files, RealFiles, TreeFiles
+from edgeapp.watchdog.files import MOST_BYTES, MOST_KEPT, Files, RealFiles, TreeFiles
 
 
 def error_of(files: Files, path: str) -> int | None:
@@ -42,16 +44,76 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
     assert error_of(RealFiles(), f"{tmp_path}/nothing") == errno.ENOENT
 
 
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names are enough
+
+
 def test_reading_leaves_no_file_open(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "temp").write_bytes(b"1")
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names are enough
+    before, files = open_files(), RealFiles()
     for name in ("pipe", "temp", "gone") * 20:
-        try:
-            RealFiles().read(f"{tmp_path}/{name}")
-        except OSError:
-            continue
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - names are enough
+        with contextlib.suppress(OSError):
+            files.read(f"{tmp_path}/{name}")
+    assert open_files() == before
+
+
+@pytest.fixture
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is taken for one of the kernel's."""
+    monkeypatch.setattr("edgeapp.watchdog.files._KERNEL", (str(tmp_path),))
+    return tmp_path
+
+
+def test_file_of_the_kernel_is_kept_open_and_says_what_is_true_now(kernel: Path) -> None:
+    path = kernel / "temp"
+    before, files = open_files(), RealFiles()
+    for value in (b"1", b"22", b"3", b"444"):
+        path.write_bytes(value)
+        assert files.read(str(path)) == value
+    assert open_files() == before + 1
+    del files
+    assert open_files() == before
+
+
+def test_only_so_many_are_kept_open(kernel: Path) -> None:
+    before, files = open_files(), RealFiles()
+    for n in range(MOST_KEPT + 10):
+        path = kernel / f"temp{n}"
+        path.write_bytes(b"1")
+        for _ in range(3):
+            assert files.read(str(path)) == b"1"
+    assert open_files() == before + MOST_KEPT
+
+
+def test_file_whose_device_was_taken_away_fails_once_and_is_opened_anew(
+    kernel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = kernel / "temp"
+    path.write_bytes(b"1")
+    before, files = open_files(), RealFiles()
+    for _ in range(3):
+        files.read(str(path))
+
+    def gone(*_: object) -> bytes:
+        raise OSError(errno.ENODEV, "No such device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", gone)
+        assert error_of(files, str(path)) == errno.ENODEV
+    assert open_files() == before
+    path.unlink()
+    path.write_bytes(b"2")
+    assert files.read(str(path)) == b"2"
+
+
+def test_counters_of_this_kernel_move_in_a_file_that_is_kept_open() -> None:
+    files = RealFiles()
+    seen = {files.read("/proc/stat") for _ in range(3)}
+    until = time.monotonic() + 20
+    while len(seen) < 3 and time.monotonic() < until:
+        seen.add(files.read("/proc/stat"))
+    assert len(seen) >= 3
 
 
 def test_file_in_memory_fails_as_it_is_told() -> None:
