@@ -93,6 +93,16 @@ class ThermalModel:
         self._x = np.array((offset, offset, *gains, log(prior.board_tau_s), 0.0))
         self._p = np.diag((_FIRST_SD * self._units) ** 2)
         self._p[_BOARD, _BOARD] = _FIRST_SD[_OFFSET] ** 2
+        self._step = np.eye(_N)
+        """How the numbers at a tick follow from those at the tick before; filled in anew each time."""
+        self._bounds = {
+            i: (base * low, base * high) if i != _TAU else (log(base * low), log(base * high))
+            for i, base, (low, high) in (
+                (_GAIN, prior.board_k_per_core, _BOUNDS[_GAIN]),
+                (_DIE, prior.die_k_per_core, _BOUNDS[_DIE]),
+                (_TAU, prior.board_tau_s, _BOUNDS[_TAU]),
+            )
+        }
         self._cores = 0.0
         self._filtered = 0.0
         self._t_s: float | None = None
@@ -240,7 +250,7 @@ class ThermalModel:
         e = exp(-dt / tau)
         rise = x[_OFFSET] + x[_GAIN] * u - x[_BOARD]
         fade, drift = exp(-dt / _TREND_S), min(dt, _LONG_GAP_S)
-        f = np.eye(_N)
+        f = self._step
         f[_BOARD] = (e, 1 - e, (1 - e) * u, 0.0, -e * (dt / tau) * rise, 0.0)
         f[_OFFSET, _TREND] = drift
         f[_TREND, _TREND] = fade
@@ -248,7 +258,7 @@ class ThermalModel:
         x[_OFFSET] += drift * x[_TREND]
         x[_TREND] *= fade
         p = self._p = f @ self._p @ f.T
-        p.flat[:: _N + 1] += np.clip(self._most - p.diagonal(), 0.0, self._walk * dt)
+        self._widen(self._walk * dt)
         if dt > _LONG_GAP_S:
             p[_BOARD, _BOARD] += ((1 - e) * x[_GAIN]) ** 2
             p[_OFFSET, _OFFSET] += min(dt / 100.0, 6.0) ** 2
@@ -287,8 +297,8 @@ class ThermalModel:
             gains[_DIE] = 0.0
         x += gains * innovation
         # The form that holds for any gain, not only for the best one.
-        crossed = gains[:, None] * ph
-        p += s * gains[:, None] * gains - crossed - crossed.T
+        column = gains[:, None]
+        p += column * (s * gains - ph) - ph[:, None] * gains
         self._bound()
         self._high = max(0.0, self._high + score - _CUSUM_SLACK)
         self._low = max(0.0, self._low - score - _CUSUM_SLACK)
@@ -313,21 +323,21 @@ class ThermalModel:
         self._surprised_s = 0.0
         self._high = self._low = 0.0
         self._hindsight.forget()
-        diagonal = self._p.diagonal()
-        self._p.flat[:: _N + 1] += np.clip(self._most - diagonal, 0.0, self._surprise)
+        self._widen(self._surprise)
         self._p[_BOARD, _BOARD] += board_sd * board_sd
+
+    def _widen(self, more: _Array) -> None:
+        """Doubt each number more, up to what is sensible."""
+        diagonal = np.einsum("ii->i", self._p)
+        diagonal += np.maximum(0.0, np.minimum(more, self._most - diagonal))
 
     def _bound(self) -> None:
         """Keep what was learned near the prior; what depends on it follows."""
-        x, p = self._x, self._p
-        base = (0.0, 0.0, self._units[_GAIN], self._units[_DIE], self.prior.board_tau_s)
-        for i, (low, high) in _BOUNDS.items():
-            least, most = base[i] * low, base[i] * high
-            if i == _TAU:
-                least, most = log(least), log(most)
-            bounded = min(max(x[i], least), most)
+        x = self._x
+        for i, (least, most) in self._bounds.items():
+            bounded = min(max(float(x[i]), least), most)
             if bounded != x[i]:
-                x += p[:, i] * ((bounded - x[i]) / p[i, i])
+                x += self._p[:, i] * ((bounded - x[i]) / self._p[i, i])
                 x[i] = bounded
 
     def _mean(self, cores: float, horizon_s: float) -> float:
