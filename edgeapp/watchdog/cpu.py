@@ -21,8 +21,8 @@ _CPU = re.compile(r"cpu[0-9]{1,4}")
 class Load:
     """Cores that are busy, from the ticks that the kernel counts in `/proc/stat`.
 
-    `psutil.cpu_times` reads the same file, all of it, at three times the cost and in floats; what
-    counters that go back mean, it leaves to the caller.
+    `psutil.cpu_percent` reads the same file at thrice the cost, counts what a hypervisor took away as
+    idle time, does not know which cores are switched off, and cannot be given another root.
     """
 
     def __init__(self, files: Files, proc: str, cores: int) -> None:

@@ -3,11 +3,16 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from edgeapp.core.clock import NS
 from edgeapp.watchdog.files import Files
 from edgeapp.watchdog.values import Signal, names_in, read_whole, read_words
 
 MOST_SUPPLIES = 16
 """That are read."""
+
+JUMP = 0.02
+JUMP_PER_S = 0.005
+"""A battery whose charge changes by more is doubted for one reading: gauges have their slips."""
 
 _MAINS = frozenset({"Mains", "USB", "Wireless"})
 _STORES = frozenset({"Battery", "UPS"})
@@ -50,6 +55,7 @@ class PowerSupplies:
         self._root = f"{sysfs}/class/power_supply"
         self._mains: tuple[str, ...] = ()
         self._stores: tuple[tuple[str, frozenset[str]], ...] = ()
+        self._before: tuple[int, float] | None = None
 
     def probe(self) -> tuple[Signal, ...]:
         """Look which there are."""
@@ -71,8 +77,8 @@ class PowerSupplies:
             Signal("battery", bool(stores), batteries),
         )
 
-    def read(self) -> Supplies:
-        """What they say now."""
+    def read(self, now_ns: int) -> Supplies:
+        """What they say now; `now_ns` is monotonic."""
         if not self._mains and not self._stores:
             return Supplies()
         online = [read_whole(self._files, f"{folder}/online", 0, 2) for folder in self._mains]
@@ -87,7 +93,18 @@ class PowerSupplies:
         emptying = [store.power_w for store in stores if store.status == "Discharging"]
         left, full = _sum(s.left_wh for s in stores), _sum(s.full_wh for s in stores)
         battery = left / full if left is not None and full else _mean(s.charge for s in stores)
-        return Supplies(on_ac, None if battery is None else min(1.0, battery), left, _sum(emptying))
+        if battery is not None:
+            battery = min(1.0, battery)
+            if self._jumps(now_ns, battery):
+                battery = left = None
+        return Supplies(on_ac, battery, left, _sum(emptying))
+
+    def _jumps(self, now_ns: int, battery: float) -> bool:
+        before, self._before = self._before, (now_ns, battery)
+        if before is None:
+            return False
+        possible = JUMP + JUMP_PER_S * (now_ns - before[0]) / NS
+        return abs(battery - before[1]) > possible
 
     def _store(self, folder: str, attributes: frozenset[str]) -> _Store:
         def amount(name: str, most: float) -> float | None:

@@ -83,7 +83,7 @@ class Readings:
         self._probe_if_due(now_ns)
         sensors = self.temperatures.read(self._clock.now_ns)
         self._doubts.update(sensor.name for sensor in sensors if sensor.problem == "rate")
-        supplies = self._supplies.read()
+        supplies = self._supplies.read(now_ns)
         low, throttled = self._pi.read()
         slowed = self._slowdown.read()
         cpu_pressure, memory_pressure = self._pressure.read()

@@ -32,6 +32,8 @@ _TRIPS_MC = (45_000, 115_000)
 """Trip points beyond are placeholders."""
 _SLOW_DOWN_AT_CRIT = frozenset({"coretemp", "k10temp"})
 """Their critical temperature is where the processor slows itself down."""
+_NO_TRIP = "nobody says at which temperature it is slowed down"
+_NO_DIE = "only the time that models take can tell of heat"
 _LEFT_ALONE = {
     "w1_slave_temp": "each reading takes 0.75 s",
     "drivetemp": "reading it keeps disks awake",
@@ -65,7 +67,7 @@ class Temperatures:
         self._sensors: dict[str, Thermometer] = {}
 
     def read(self, now_ns: Callable[[], int]) -> tuple[SensorReading, ...]:
-        """What each sensor says, always in the same order. Never raises."""
+        """What each sensor says, those of the die first. Never raises."""
         return tuple([sensor.read(self._files, now_ns) for sensor in self._sensors.values()])
 
     def probe(self, chips: Sequence[Chip]) -> tuple[Signal, ...]:
@@ -84,23 +86,22 @@ class Temperatures:
         for sensor in lost[: MOST_SENSORS - len(here)]:
             sensor.path = None
             self._sensors[sensor.name] = sensor
-        self.trip_c = min((each.trip_c for each in found if each.trip_c), default=None)
+        self.trip_c = min((each.trip_c for each in found if each.trip_c), default=self.trip_c)
         notes = [f"{name} is left alone: {_LEFT_ALONE[name]}" for name in dict.fromkeys(alone)]
         if left_out > 0:
             notes.append(f"{left_out} more are not read")
         trip = f"it is slowed down at {self.trip_c:g} °C" if self.trip_c else ""
         return (
-            _signal("die temperature", "die", here, trip),
+            _signal("die temperature", "die", here, trip or _NO_TRIP, _NO_DIE),
             _signal("board temperature", "board", here, ""),
-            _signal("other temperatures", "other", here, "; ".join(notes)),
+            _signal("other temperatures", "other", here, "; ".join(notes), "; ".join(notes)),
         )
 
     def _find(self, chips: Sequence[Chip]) -> Iterator[_Found]:
         given: dict[str, int] = {}
         zone_types = set()
-        for number in names_in(self._files, self._zones)[:MOST_ZONES]:
-            if not number.startswith("thermal_zone"):
-                continue
+        numbers = [n for n in names_in(self._files, self._zones) if n.startswith("thermal_zone")]
+        for number in numbers[:MOST_ZONES]:
             folder = f"{self._zones}/{number}"
             what = read_words(self._files, f"{folder}/type") or number
             zone_types.add(_plain(what))
@@ -168,6 +169,8 @@ def _unique(name: str, given: dict[str, int]) -> str:
     return name if count == 1 else f"{name}#{count}"
 
 
-def _signal(name: str, kind: SensorKind, here: dict[str, _Found], note: str) -> Signal:
+def _signal(
+    name: str, kind: SensorKind, here: dict[str, _Found], note: str, missing: str = ""
+) -> Signal:
     names = [each.name for each in here.values() if each.kind == kind]
-    return Signal(name, bool(names), ", ".join(names), note)
+    return Signal(name, bool(names), ", ".join(names), note if names else missing)

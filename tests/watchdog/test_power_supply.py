@@ -2,6 +2,7 @@
 
 import pytest
 
+from edgeapp.core.clock import NS
 from edgeapp.watchdog.power_supply import PowerSupplies, Supplies
 from tests.watchdog.trees import Folder, tree
 
@@ -18,7 +19,7 @@ FULL: dict[str, int | str] = {
 def supplies(**each: Folder) -> Supplies:
     made = PowerSupplies(tree({"sys": {"class": {"power_supply": each}}}), "/sys")
     made.probe()
-    return made.read()
+    return made.read(0)
 
 
 def test_charge_and_current_become_energy_and_power() -> None:
@@ -68,6 +69,22 @@ def test_what_a_battery_leaves_out_or_makes_up(
 ) -> None:
     now = supplies(BAT=battery)
     assert (now.battery, now.battery_wh) == (charge, left_wh)
+
+
+def test_charge_that_jumps_is_doubted_once_and_then_believed() -> None:
+    """A gauge that says 0 for a second would have everything paused."""
+    files = tree({"sys": {"class": {"power_supply": {"BAT": FULL}}}})
+    made = PowerSupplies(files, "/sys")
+    made.probe()
+    charges = []
+    for second, charge in enumerate(
+        [2_000_000, 0, 2_000_000, 2_000_000, 1_990_000, 500_000, 500_000]
+    ):
+        files["/sys/class/power_supply/BAT/charge_now"] = str(charge)
+        now = made.read(second * NS)
+        assert (now.battery is None) == (now.battery_wh is None)
+        charges.append(now.battery if now.battery is None else round(now.battery, 6))
+    assert charges == [0.5, None, None, 0.5, 0.4975, None, 0.125]
 
 
 def test_two_batteries_of_which_one_is_silent_are_not_taken_for_one() -> None:
