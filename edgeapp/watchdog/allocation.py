@@ -167,9 +167,11 @@ class _Search:
         self._groups = [_undominated(groups[at]) for at in self._order]
         self._hulls = [_hull(group, 0) for group in self._groups]
         self._bounds = _bounds(self._hulls, 0)
+        self._memory_hulls: list[list[_Item]] = []
         self._memory_bounds: list[_Bound] | None = None
         if self._memory is not None:
-            self._memory_bounds = _bounds([_hull(group, 1) for group in self._groups], 1)
+            self._memory_hulls = [_hull(group, 1) for group in self._groups]
+            self._memory_bounds = _bounds(self._memory_hulls, 1)
 
     def step(
         self, at: int, states: Sequence[_State], lowest: int | None
@@ -201,59 +203,68 @@ class _Search:
         return ranked
 
     def climbed(self) -> _State | None:
-        """A good combination at once; None: none was found."""
+        """A good combination at once; None: none was found. It decides how much can be left out."""
+        starts = [self._up_the_hulls(self._hulls, 0)]
+        if self._memory is not None:
+            starts += [self._up_the_hulls(self._memory_hulls, 1), self._frugal()]
+        found = [self._polished(items) for items in starts if self._fit(items)]
+        best = max(found, key=lambda items: sum(item.key for item in items), default=None)
+        if best is None:
+            return None
+        state = _START
+        for item in best:
+            cores, memory, key, _ = state
+            state = (cores + item.cores, memory + item.memory, key + item.key, (state, item.pick))
+        return state
+
+    def _fit(self, items: Sequence[_Item]) -> bool:
+        spare, memory_spare = self._spare(items)
+        return spare >= 0 and memory_spare >= 0
+
+    def _spare(self, items: Sequence[_Item]) -> tuple[int, int]:
         memory = _UNLIMITED if self._memory is None else self._memory
-        for items in (self._up_the_hulls(memory), self._frugal(memory)):
-            spare = self._room - sum(item.cores for item in items)
-            memory_spare = memory - sum(item.memory for item in items)
-            if spare < 0 or memory_spare < 0:
-                continue
-            better = True
-            while better:
-                better = False
-                for at, now in enumerate(items):
-                    for item in self._groups[at]:
-                        more, more_memory = item.cores - now.cores, item.memory - now.memory
-                        if more > spare:
-                            break
-                        if item.key > items[at].key and more_memory <= memory_spare:
-                            items[at], better = item, True
-                    spare -= items[at].cores - now.cores
-                    memory_spare -= items[at].memory - now.memory
-            state = _START
-            for item in items:
-                state = (
-                    state[0] + item.cores,
-                    state[1] + item.memory,
-                    state[2] + item.key,
-                    (state, item.pick),
-                )
-            return state
-        return None
+        return (
+            self._room - sum(item.cores for item in items),
+            memory - sum(item.memory for item in items),
+        )
 
-    def _up_the_hulls(self, memory: int) -> list[_Item]:
-        """From the least cores on, what gains most for its cores."""
-        levels = [0] * len(self._hulls)
-        spare = self._room - sum(hull[0].cores for hull in self._hulls)
-        memory -= sum(hull[0].memory for hull in self._hulls)
+    def _up_the_hulls(self, hulls: Sequence[Sequence[_Item]], axis: int) -> list[_Item]:
+        """From the least of a resource on, what gains most for it."""
+        items = [hull[0] for hull in hulls]
+        spare, memory_spare = self._spare(items)
         steps = [
-            ((after.key - before.key) / (after.cores - before.cores), at, level)
-            for at, hull in enumerate(self._hulls)
-            for level, (before, after) in enumerate(pairwise(hull), 1)
+            ((after.key - before.key) / (after[axis] - before[axis]), at, before, after)
+            for at, hull in enumerate(hulls)
+            for before, after in pairwise(hull)
         ]
-        for _, at, level in sorted(steps, key=itemgetter(0), reverse=True):
-            before, after = self._hulls[at][level - 1], self._hulls[at][level]
+        for _, at, before, after in sorted(steps, key=itemgetter(0), reverse=True):
             more, more_memory = after.cores - before.cores, after.memory - before.memory
-            fits = more <= spare and more_memory <= max(memory, 0)
-            if fits and levels[at] == level - 1:
-                levels[at] = level
+            fits = more <= max(spare, 0) and more_memory <= max(memory_spare, 0)
+            if fits and items[at] is before:
+                items[at] = after
                 spare -= more
-                memory -= more_memory
-        return [hull[level] for hull, level in zip(self._hulls, levels, strict=True)]
+                memory_spare -= more_memory
+        return items
 
-    def _frugal(self, memory: int) -> list[_Item]:
+    def _polished(self, items: list[_Item]) -> list[_Item]:
+        """With the best that fits into what is left, group by group, while that gains anything."""
+        spare, memory_spare = self._spare(items)
+        better = True
+        while better:
+            better = False
+            for at, now in enumerate(items):
+                for item in self._groups[at]:
+                    if item.cores - now.cores > spare:
+                        break
+                    if item.key > items[at].key and item.memory - now.memory <= memory_spare:
+                        items[at], better = item, True
+                spare -= items[at].cores - now.cores
+                memory_spare -= items[at].memory - now.memory
+        return items
+
+    def _frugal(self) -> list[_Item]:
         """Of each group what takes the least shares of both resources."""
-        per_core, per_kb = 1 / max(self._room, 1), 1 / max(memory, 1)
+        per_core, per_kb = 1 / max(self._room, 1), 1 / max(self._memory or 1, 1)
         return [
             min(group, key=lambda item: item.cores * per_core + item.memory * per_kb)
             for group in self._groups

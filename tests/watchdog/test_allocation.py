@@ -90,7 +90,7 @@ OPTION = st.builds(
 GROUPS = st.lists(st.lists(OPTION, min_size=1, max_size=4), max_size=4)
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(
     GROUPS,
     st.one_of(COARSE.map(lambda c: 2 * c), st.floats(-1, 6)),
