@@ -12,6 +12,7 @@ COLDEST_TRIP_C, HOTTEST_TRIP_C = 40.0, 125.0
 """Where a trip can be: silicon is rated to 125 °C, and below 40 °C a board in the sun is always."""
 MOST_MARGIN_C = 30.0
 COLDEST_AMBIENT_C = -90.0
+_COSTS = (("cpu_s", " s"), ("call_cpu_s", " s"), ("wall_s", " s"), ("memory_mb", " MB"))
 _BENCH = "measure again with 'edgeapp bench'"
 
 
@@ -165,8 +166,9 @@ def _ladder_impossible(ladder: Ladder) -> Iterator[str]:
         given = ", ".join(map(str, ladder.divisors)) or "none"
         yield f"{where}: its divisors are {given}; they must begin with 1 and rise, such as 1, 2, 4"
     for rung in ladder.rungs:
-        for name, unit in (("cpu_s", " s"), ("wall_s", " s"), ("memory_mb", " MB")):
-            if wrong := _number(_variant(ladder, rung), name, getattr(rung, name), unit):
+        for name, unit in _COSTS:
+            value = getattr(rung, name)
+            if value is not None and (wrong := _number(_variant(ladder, rung), name, value, unit)):
                 yield f"{wrong}: {_BENCH}"
         if wrong := _number(_variant(ladder, rung), "accuracy", rung.accuracy):
             yield f"{wrong}, at most 1: give the variant its 'accuracy'"

@@ -103,6 +103,7 @@ def test_it_is_the_best_of_all_combinations(
     agrees(groups, cores, memory_mb, price)
 
 
+@settings(max_examples=60)
 @given(st.lists(st.lists(st.builds(option, COARSE, COARSE), min_size=1, max_size=4), max_size=3))
 def test_every_limit_that_just_fits_is_used_to_the_last(groups: list[list[Option]]) -> None:
     """Sums of floats that are equal but for noise are equal."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 from math import inf, nan
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeapp.watchdog.checks import complaints, floor_of, impossible
@@ -91,6 +91,7 @@ def test_priors_of_no_device_on_earth(prior: Prior, says: str) -> None:
         (of(M, divisors=(1, 4, 2)), "divisors are 1, 4, 2"),
         (of(replace(M, cpu_s=nan)), "variant 'm': cpu_s is nan s"),
         (of(replace(M, cpu_s=-0.1)), "edgeapp bench"),
+        (of(replace(M, call_cpu_s=nan)), "call_cpu_s is nan s"),
         (of(replace(M, wall_s=inf)), "wall_s is inf s"),
         (of(replace(M, memory_mb=-1)), "memory_mb is -1 MB"),
         (of(replace(M, accuracy=nan)), "accuracy is nan"),
@@ -168,6 +169,7 @@ def test_limits_that_cannot_be_meant_are_told(limits: Limits, prior: Prior, says
 NUMBER = st.one_of(st.sampled_from([nan, inf, -inf, 0.0, -0.0, -1.0, 1e308]), st.floats(0, 2))
 
 
+@settings(max_examples=60)
 @given(
     st.lists(st.builds(Rung, st.just("v"), NUMBER, NUMBER, NUMBER, NUMBER), max_size=3).map(tuple),
     NUMBER,
