@@ -4,8 +4,8 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,19 +17,15 @@ from edgeapp.cli import exits
 from edgeapp.cli.arguments import Device, Duration, Files, Flag, Sets, existing, seconds
 
 if TYPE_CHECKING:
-    import asyncio
-
+    from edgeapp.cli.beside import Beside
     from edgeapp.cli.link_up import LinkUp
     from edgeapp.cli.watch import Watch
-    from edgeapp.config.device import DeviceConfig
     from edgeapp.core.clock import Clock
     from edgeapp.core.context import Log
     from edgeapp.plan.graph import Plan
     from edgeapp.runtime.app import App
     from edgeapp.runtime.kit import Kit
     from edgeapp.runtime.pipeline import Outcome
-    from edgeapp.service.reload import Reload
-    from edgeapp.service.states import States
 
     Around = Callable[[tuple[Plan, ...], Kit], AbstractContextManager[App]]
 
@@ -105,6 +101,7 @@ def run_files(
     marks = given.marks()
     plans = load(files, sets=sets, device=config)
     log = set_up(log_level, log_format or format_from())
+    from edgeapp.cli.beside import Beside
     from edgeapp.cli.link_up import link_up
 
     clock = MonotonicClock()
@@ -117,7 +114,7 @@ def run_files(
                 reload = Reload(
                     app, plans, given, marks=marks, device=config, equip=partial(_equip, link)
                 )
-            outcomes = _run(app, _Beside(app, link, config, watch, reload), for_s)
+            outcomes = _run(app, Beside(app, link, config, watch, reload), for_s)
             _summary(app, outcomes, link, json=json, silent=watch.nobody_reads)
     return _code(outcomes, watch, app.uplink_problem)
 
@@ -177,111 +174,7 @@ def _watch(link: "LinkUp", *, for_s: float | None, json: bool, plain: bool) -> "
     return Watch(LiveShow(link.view, for_s=for_s, hint=hint))
 
 
-class _Beside:
-    """What runs beside the pipelines: the view, the control socket, and what MQTT says and asks."""
-
-    def __init__(
-        self,
-        app: "App",
-        link: "LinkUp",
-        device: "DeviceConfig",
-        watch: "Watch",
-        reload: "Reload | None",
-    ) -> None:
-        self._link = link
-        self._device = device
-        self._watch = watch
-        self._reload = reload
-        self._below = _below(device)
-        self._states = None if link.endpoint is None else _states(app, link, device)
-
-    async def __call__(self, app: "App") -> None:
-        """Until cancelled."""
-        import asyncio
-
-        from edgeapp.cli import words
-        from edgeapp.cli.hangup import reload_on_hangup
-        from edgeapp.service.control import control_socket
-        from edgeapp.service.verbs import Verbs
-
-        device, log = self._device, app.kit.log
-        disk = self._link.disk
-        verbs = Verbs(
-            app,
-            device=device.device,
-            say=words.result,
-            reload=self._reload,
-            uplink=self._link.facts,
-            purge=None if disk is None else disk.purge,
-        )
-        works = {"view": self._watch(app)}
-        if self._states is not None:
-            works["states"] = self._states.run()
-        if device.mqtt is not None:
-            from edgeapp.service.commands import Commands
-            from edgeapp.service.discovery.announce import announce
-
-            commands = Commands(
-                app,
-                verbs,
-                self._link.uplink,
-                below=self._below,
-                allowed=device.mqtt.commands,
-                home_assistant=device.mqtt.home_assistant or "homeassistant",
-            )
-            works["commands"] = commands.run()
-            works["discovery"] = announce(app, self._link.uplink, device)
-        with ExitStack() as stack:
-            if self._reload is not None:
-                stack.enter_context(reload_on_hangup(self._reload, log))
-            async with control_socket(device.run_dir or device.data_dir, verbs.table(), log):
-                await asyncio.gather(*(_going(what, work, log) for what, work in works.items()))
-
-    async def uplink(self, drained: "asyncio.Event") -> None:
-        """Run the uplink; what has become of the pipelines is the last that it hears."""
-        import asyncio
-
-        settled = asyncio.Event()
-        running = asyncio.ensure_future(self._link.uplink.run(settled))
-        ending = asyncio.ensure_future(drained.wait())
-        try:
-            await asyncio.wait((running, ending), return_when=asyncio.FIRST_COMPLETED)
-            if self._states is not None:
-                self._states.look()
-        finally:
-            ending.cancel()
-            settled.set()
-            await running
-
-
-async def _going(what: str, work: "Awaitable[object]", log: "Log") -> None:
-    """If one of what runs beside crashes, that is logged, and the others go on."""
-    try:
-        await work
-    except Exception:
-        log.error("crashed", what=what, exc_info=True)  # noqa: G201  a Log has no exception()
-
-
-def _below(device: "DeviceConfig") -> str:
-    """What the topics of this device begin with."""
-    from edgeapp.uplink.wire import ROOT, Topics
-
-    return Topics(device.device, device.mqtt.prefix if device.mqtt else ROOT).below
-
-
-def _states(app: "App", link: "LinkUp", device: "DeviceConfig") -> "States":
-    from edgeapp.service.states import States
-
-    return States(
-        app,
-        link.uplink,
-        below=_below(device),
-        outbox=lambda: link.uplink.statistics().outbox,
-        store="memory" if device.mqtt is None else "disk",
-    )
-
-
-def _run(app: "App", show: "_Beside", for_s: float | None) -> "dict[str, Outcome]":
+def _run(app: "App", show: "Beside", for_s: float | None) -> "dict[str, Outcome]":
     """Run the event loop.
 
     A signal that comes before the loop listens is not lost; one that comes after the end changes

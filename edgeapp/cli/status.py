@@ -36,6 +36,10 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
         from edgeapp.cli.uplink_words import uplink_lines
 
         yield from uplink_lines(facts["uplink"])
+    if facts.get("governor"):
+        from edgeapp.cli.governor_words import governor_lines
+
+        yield from map(printable, governor_lines(facts["governor"]))
     for pipeline in facts["pipelines"]:
         yield ""
         why = f": {pipeline['why']}" if pipeline["why"] else ""

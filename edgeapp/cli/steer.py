@@ -5,7 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from edgeapp.cli import exits
-from edgeapp.cli.arguments import Device, Duration, seconds
+from edgeapp.cli.arguments import Device, Duration, Flag, seconds
 from edgeapp.cli.asking import answer
 
 Stage = Annotated[str, Parameter(metavar="STAGE")]
@@ -19,6 +19,7 @@ def pin(
     *,
     for_: Duration = None,
     divisor: Annotated[int, Parameter(metavar="N")] = 1,
+    force: Flag = False,
     device: Device = None,
 ) -> int:
     """Pin a variant.
@@ -28,14 +29,19 @@ def pin(
         variant: Name of the variant, or its position on the ladder: 0 is the best.
         for_: Only for this time: 30s, 5m, 2h. If not given: until `auto`.
         divisor: Answer one packet in so many.
+        force: Hold it also when the device is about to be too hot, or its supply gives way.
         device: The device file that the running process was given.
     """
     for_s = None if for_ is None else seconds(for_)
-    facts = answer(device, "pin", stage=stage, variant=variant, for_s=for_s, divisor=divisor).facts
+    facts = answer(
+        device, "pin", stage=stage, variant=variant, for_s=for_s, divisor=divisor, force=force
+    ).facts
     from edgeapp.cli.words import span
 
     until = "until 'edgeapp auto'" if facts["for_s"] is None else f"for {span(facts['for_s'])}"
     print(f"{facts['stage']} is held on {facts['variant']} (rung {facts['rung']}) {until}")
+    if force:
+        print("whatever the heat: the hardware may slow down, or switch off")
     if facts["struck"]:
         print("but that variant could not be loaded: the nearest one that can be used answers")
     return exits.OK

@@ -42,6 +42,8 @@ _LOOK_S = 1.0
 
 USER = "user"
 """Who holds a pipeline paused, unless it is said."""
+WATCHDOG = "watchdog"
+"""Who does so for the heat's sake."""
 
 Ending = Literal["finished", "stopped", "failed", "paused"]
 

@@ -8,7 +8,7 @@ from edgeapp.core.link import AnyPacket
 from edgeapp.core.meters import FULL, Histogram
 from edgeapp.core.plugin import Kind
 from edgeapp.plan.graph import StagePlan
-from edgeapp.runtime.pipeline import Pipeline
+from edgeapp.runtime.pipeline import USER, Pipeline
 
 State = Literal[
     "starting", "running", "waiting", "stuck", "paused", "failed", "finished", "stopped"
@@ -96,6 +96,8 @@ def state_of(pipeline: Pipeline) -> tuple[State, str]:
         for slot in tuple(pipeline.slots.values()):
             if (missing := slot.waiting_for) is not None:
                 return "waiting", f"{slot.id}: {missing}"
+    if pipeline.state == "paused" and (others := pipeline.held_by - {USER}):
+        return "paused", f"by the {', '.join(sorted(others))}"
     return cast(State, pipeline.state), pipeline.why
 
 

@@ -30,7 +30,7 @@ def setting_words(setting: Setting, variants: tuple[str, ...]) -> str:
     return f"{variants[setting.rung]}{divided}"
 
 
-def log_facts(decision: Decision, variants: Variants) -> dict[str, object]:
+def decision_facts(decision: Decision, variants: Variants) -> dict[str, object]:
     """The facts of a decision that changes something, for one log line; unknown ones left out."""
     facts: dict[str, object | None] = {
         "reason": decision.reason,

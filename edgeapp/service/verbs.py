@@ -56,14 +56,17 @@ class Verbs:
         reload: Reload | None = None,
         uplink: Callable[[], Mapping[str, Any] | None] = lambda: None,
         purge: Purge | None = None,
+        governor: Callable[[], Mapping[str, Any] | None] = lambda: None,
     ) -> None:
         """Serve.
 
         Without `reload`, what runs cannot be exchanged. `uplink`: its state as plain data; None:
         there is none. `purge`: empties the outbox; without it, there is none on the disk.
+        `governor`: what it decided last; None: nothing, or there is none.
         """
         self._uplink = uplink
         self._purge = purge
+        self._governor = governor
         self._app = app
         self._reload = reload
         self._device = device
@@ -100,6 +103,7 @@ class Verbs:
                 "pid": os.getpid(),
                 "up_s": round(time.monotonic() - self._began_s, 1),
                 "uplink": self._uplink(),
+                "governor": self._governor(),
                 "pipelines": [facts(pipeline, recent, say=self._say) for pipeline in now],
             }
         )
@@ -165,7 +169,10 @@ class Verbs:
         return Frame({**told, "tree": tree, "arrays": stored}, b"".join(blobs))
 
     async def pin(self, request: Request) -> AsyncIterator[Frame]:
-        """Hold a model stage on a variant, for `for_s` seconds or until `auto`."""
+        """Hold a model stage on a variant, for `for_s` seconds or until `auto`.
+
+        With `force` also when heat or current forbids it.
+        """
         pipeline, stage = self.stage(request)
         dial = self._dial(pipeline, stage)
         rung = _rung(stage, str(request.get("variant")))
@@ -175,13 +182,16 @@ class Verbs:
         divisor = request.get("divisor", 1)
         if type(divisor) is not int or divisor > _GREATEST_DIVISOR:
             raise RefusedError(f"a divisor is a whole number from 1 to {_GREATEST_DIVISOR}")
+        force = request.get("force") is True
         try:
-            dial.pin(Setting(rung, divisor), for_s=for_s)
+            dial.pin(Setting(rung, divisor), for_s=for_s, force=force)
         except ValueError as error:
             raise RefusedError(str(error)) from None
         struck = rung in dial.struck
         variant = stage.variants[rung].name
-        pipeline.log.info("variant pinned", stage=stage.id, variant=variant, for_s=for_s)
+        pipeline.log.info(
+            "variant pinned", stage=stage.id, variant=variant, for_s=for_s, force=force
+        )
         yield Frame(
             {
                 "stage": f"{pipeline.plan.name}/{stage.id}",
@@ -189,6 +199,7 @@ class Verbs:
                 "rung": rung,
                 "divisor": divisor,
                 "for_s": for_s,
+                "force": force,
                 "struck": struck,
             }
         )

@@ -1,0 +1,121 @@
+"""What runs beside the pipelines of `edgeapp run`; the end of one of these ends no other."""
+
+import asyncio
+from collections.abc import Awaitable
+from contextlib import ExitStack
+
+from edgeapp.cli.link_up import LinkUp
+from edgeapp.cli.watch import Watch
+from edgeapp.config.device import DeviceConfig
+from edgeapp.core.context import Log
+from edgeapp.runtime.app import App
+from edgeapp.service.reload import Reload
+from edgeapp.service.states import States
+from edgeapp.uplink.wire import ROOT, Topics
+
+
+class Beside:
+    """What runs beside the pipelines: the view, the control socket, and what MQTT says and asks."""
+
+    def __init__(
+        self,
+        app: App,
+        link: LinkUp,
+        device: DeviceConfig,
+        watch: Watch,
+        reload: Reload | None,
+    ) -> None:
+        self._link = link
+        self._device = device
+        self._watch = watch
+        self._reload = reload
+        self._below = _below(device)
+        self._states = None if link.endpoint is None else _states(app, link, device)
+
+    async def __call__(self, app: App) -> None:
+        """Until cancelled."""
+        from edgeapp.cli import words
+        from edgeapp.cli.hangup import reload_on_hangup
+        from edgeapp.service.control import control_socket
+        from edgeapp.service.verbs import Verbs
+
+        device, log = self._device, app.kit.log
+        disk = self._link.disk
+        works = {"view": self._watch(app)}
+        watchdog = None
+        if device.watchdog.enabled:
+            from edgeapp.service.watchdog import Watchdog
+
+            hold = None if self._states is None else self._link.uplink.hold
+            watchdog = Watchdog(app, device, hold=hold)
+            works["watchdog"] = watchdog.run()
+        elif device.mqtt is not None:
+            for topic in ("governor/state", "governor/signals"):  # of a run before this one
+                self._link.uplink.let_go(f"{self._below}{topic}")
+        verbs = Verbs(
+            app,
+            device=device.device,
+            say=words.result,
+            reload=self._reload,
+            uplink=self._link.facts,
+            purge=None if disk is None else disk.purge,
+            governor=lambda: None if watchdog is None else watchdog.facts(),
+        )
+        if self._states is not None:
+            works["states"] = self._states.run()
+        if device.mqtt is not None:
+            from edgeapp.service.commands import Commands
+            from edgeapp.service.discovery.announce import announce
+
+            commands = Commands(
+                app,
+                verbs,
+                self._link.uplink,
+                below=self._below,
+                allowed=device.mqtt.commands,
+                home_assistant=device.mqtt.home_assistant or "homeassistant",
+            )
+            works["commands"] = commands.run()
+            works["discovery"] = announce(app, self._link.uplink, device)
+        with ExitStack() as stack:
+            if self._reload is not None:
+                stack.enter_context(reload_on_hangup(self._reload, log))
+            async with control_socket(device.run_dir or device.data_dir, verbs.table(), log):
+                await asyncio.gather(*(_going(what, work, log) for what, work in works.items()))
+
+    async def uplink(self, drained: asyncio.Event) -> None:
+        """Run the uplink; what has become of the pipelines is the last that it hears."""
+        settled = asyncio.Event()
+        running = asyncio.ensure_future(self._link.uplink.run(settled))
+        ending = asyncio.ensure_future(drained.wait())
+        try:
+            await asyncio.wait((running, ending), return_when=asyncio.FIRST_COMPLETED)
+            if self._states is not None:
+                self._states.look()
+        finally:
+            ending.cancel()
+            settled.set()
+            await running
+
+
+async def _going(what: str, work: Awaitable[object], log: Log) -> None:
+    """If one of what runs beside crashes, that is logged, and the others go on."""
+    try:
+        await work
+    except Exception:
+        log.error("crashed", what=what, exc_info=True)  # noqa: G201  a Log has no exception()
+
+
+def _below(device: DeviceConfig) -> str:
+    """What the topics of this device begin with."""
+    return Topics(device.device, device.mqtt.prefix if device.mqtt else ROOT).below
+
+
+def _states(app: App, link: LinkUp, device: DeviceConfig) -> States:
+    return States(
+        app,
+        link.uplink,
+        below=_below(device),
+        outbox=lambda: link.uplink.statistics().outbox,
+        store="memory" if device.mqtt is None else "disk",
+    )

@@ -1,0 +1,34 @@
+"""What the watchdog does, in a line or two for people."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def governor_lines(facts: Mapping[str, Any]) -> Iterator[str]:
+    """The state of the governor, as `edgeapp status` and the live view show it."""
+    from edgeapp.cli.words import span
+
+    said = [f"watchdog: {facts['level']}"]
+    if facts["die_celsius"] is not None:
+        said.append(f"die {facts['die_celsius']:.1f} °C")
+    if facts["headroom_ratio"] is not None:
+        said.append(f"headroom {facts['headroom_ratio']:.2f}")
+    if facts["trip_in_s"] is not None:
+        said.append(f"too hot in {span(facts['trip_in_s'])}")
+    said.append(f"{facts['chosen_cores']:.2f} of {facts['allowed_cores']:.2f} cores")
+    if facts["detectors"]:
+        said.append(f"found: {', '.join(facts['detectors'])}")
+    if facts["infeasible"]:
+        said.append("even the least is too much")
+    yield ", ".join(said)
+    if facts["binding"] != "none":
+        yield f"  held back by {_BINDING.get(facts['binding'], facts['binding'])}: {facts['reason']}"
+
+
+_BINDING = {
+    "heat_30s": "heat (30 s ahead)",
+    "heat_300s": "heat (5 minutes ahead)",
+    "cpu": "load",
+    "sensors": "its sensors",
+    "fault": "a fault of its own",
+}
