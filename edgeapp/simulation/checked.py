@@ -58,17 +58,19 @@ class Table:
     mistakes are found together. What was built of them is thrown away by `Problems.end`.
     """
 
-    def __init__(self, problems: Problems, where: str, value: object) -> None:
+    def __init__(
+        self, problems: Problems, where: str, value: object, *, known: bool = True
+    ) -> None:
         self.problems = problems
         self.where = where
         self._values: dict[str, object] = {}
         self._asked: dict[str, None] = {}  # a set that keeps the order
-        self._known = isinstance(value, dict)
+        self._known = known and isinstance(value, dict)
         if isinstance(value, dict):
             self._values = value
             for key in getattr(value, "twice", ()):
                 problems.add(self.path(key), "is given twice", "leave one of them out")
-        else:
+        elif known:
             problems.add(where, f"is {shown(value)}", "write an object, as in {...}")
 
     def __enter__(self) -> Self:
@@ -182,7 +184,8 @@ class Table:
 
     def table(self, key: str) -> "Table":
         """The object of a key; an empty one where it is missing or wrong."""
-        return Table(self.problems, self.path(key), self._get(key, {}, ""))
+        value = self._get(key, {}, "")
+        return Table(self.problems, self.path(key), value, known=self._known)
 
     def _get(self, key: str, default: object, remedy: str) -> object:
         self._asked[key] = None

@@ -86,8 +86,10 @@ def _checked(problems: Problems, value: object) -> Trace:
                 "holds a `plant` and `samples`" if plant else "holds neither `plant` nor `samples`"
             )
             problems.add("", held, both)
-        if plant is not None and tick_s != TICK_S:
+        if plant is not None and tick_s != TICK_S and top.raw("tick_s") == tick_s:
             problems.add("tick_s", f"is {tick_s:g}", "a plant is simulated in steps of 1 s: give 1")
+        if samples is not None and not samples.rows and not problems.count:
+            problems.add("samples.rows", "is empty", "record for a while")
         cores = plant.power.cores if plant is not None else None
         trip_c = plant.throttle.on_c if plant is not None else None
         return Trace(
@@ -108,9 +110,12 @@ def _checked(problems: Problems, value: object) -> Trace:
 
 
 def _duration_s(top: Table, samples: Samples | None) -> float:
-    recorded_s = samples.t_s[-1] if samples is not None and samples.rows else None
-    if recorded_s is None:
+    if samples is None:
         return top.number("duration_s", low=10, high=LONGEST_S)
+    if len(samples.rows) <= 1:  # which is complained about
+        top.has("duration_s")
+        return 0.0
+    recorded_s = samples.t_s[-1]
     given_s = top.number("duration_s", recorded_s, low=0, high=LONGEST_S, above=True)
     if given_s > recorded_s + 1:
         there = f"is {given_s:g}, but the last sample is of {recorded_s:g} s"

@@ -65,6 +65,7 @@ def longest_gap_s(tick_s: float) -> float:
 
 def samples_of(top: Table, tick_s: float) -> Samples:
     """The `samples`."""
+    known = top.problems.count
     with top.table("samples") as table:
         columns = _columns(table)
         where = table.path("rows")
@@ -77,7 +78,7 @@ def samples_of(top: Table, tick_s: float) -> Samples:
         _check_time(table.problems, where, given, tick_s)
         if len(rows) == 1:
             table.problems.add(where, "is a single sample", "record for longer")
-        return Samples(columns, tuple(rows))
+        return Samples(columns, tuple(rows) if top.problems.count == known else ())
 
 
 def _columns(table: Table) -> tuple[str, ...]:
@@ -99,7 +100,8 @@ def _columns(table: Table) -> tuple[str, ...]:
     if isinstance(given, list):
         if columns[:1] != [TIME]:
             first = f"must begin with '{TIME}', the seconds from the start"
-            table.problems.add(where, f"begin with {shown(columns[:1] or None)}", first)
+            what = f"begin with {shown(columns[0])}" if columns else "are none"
+            table.problems.add(where, what, first)
         elif len(columns) == 1:
             table.problems.add(where, "are the time alone", "record at least one more value")
     return tuple(columns)
