@@ -15,6 +15,8 @@ from edgeapp.simulation.spec import DeviceState, Scenario
 from edgeapp.watchdog.tick import Decision, Reading, Work
 
 TICK_S = 1.0
+OVER_COST = 1.0
+"""What a kelvin above the limit of the hardware costs each second, in seconds of best answers."""
 _PRESSURE_S = 10.0
 """Over which the kernel averages pressure."""
 
@@ -40,10 +42,14 @@ class Moment:
     floor: bool
     """Nothing was left to be reduced."""
 
+    over_k: float
+    """Die above the temperature at which the hardware slows itself down, at the end."""
+
     @property
     def credit(self) -> float:
-        """Utility; nothing while the hardware had to slow itself down for heat."""
-        return self.app.utility if self.state.throttle_step == 0 else 0.0
+        """Utility, nothing while the hardware slowed itself down for heat; less what heat costs."""
+        earned = self.app.utility if self.state.throttle_step == 0 else 0.0
+        return earned - OVER_COST * self.over_k
 
 
 def play(
@@ -72,7 +78,8 @@ def play(
         tick = app.tick(ratio, foreign, swaps)
         state, work = world.after(tick), tick.work
         clock.advance(TICK_S)
-        watch(Moment(reading, decision, tick, state, app.at_floor()))
+        over_k = max(0.0, plant.nodes_c[0] - scenario.plant.throttle.on_c)
+        watch(Moment(reading, decision, tick, state, app.at_floor(), over_k))
 
 
 class _World:

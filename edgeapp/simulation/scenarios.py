@@ -48,7 +48,7 @@ def pi4(rng: random.Random, start_c: float) -> PlantSpec:
     """A bare Raspberry Pi 4, three nodes, each board a little different."""
     return _board(
         rng,
-        (("die", 2.4, 6.0), ("board", 4.3, 75.0), ("case", 4.9, 220.0)),
+        (("die", 2.4, 6.0), ("board", 4.6, 75.0), ("case", 5.2, 220.0)),
         Power(2.1, 1.07, 4, 0.006),
         start_c,
     )

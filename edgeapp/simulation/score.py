@@ -16,7 +16,7 @@ class Score:
     trip_c: float
     ticks: int = 0
     credit: float = 0.0
-    """Sum of the utility, without that of seconds in which the hardware slowed itself down."""
+    """Sum of `Moment.credit`: of answers in time, at a full clock, less what heat costs."""
     in_time: float = 0.0
     """Sum of the utility whatever the hardware did."""
     over_s: int = 0
