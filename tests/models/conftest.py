@@ -11,8 +11,7 @@ from onnx import TensorProto, helper
 MakeModel = Callable[..., Path]
 
 
-@pytest.fixture
-def make_model(tmp_path: Path) -> MakeModel:
+def made_in(folder: Path) -> MakeModel:
     """Write a model with one node, `y = op(x, factor)` or `y = op(x)`, and return its file."""
 
     def make(
@@ -43,8 +42,14 @@ def make_model(tmp_path: Path) -> MakeModel:
             opset_imports=[helper.make_opsetid(*opset) for opset in opsets],
         )
         assert not model, f"unknown: {model}"
-        file = tmp_path / name
+        file = folder / name
         onnx.save(made, file)
         return file
 
     return make
+
+
+@pytest.fixture
+def make_model(tmp_path: Path) -> MakeModel:
+    """As `made_in`, in the test's own folder."""
+    return made_in(tmp_path)

@@ -1,0 +1,266 @@
+"""Swaps of models under load: what is lost, doubled or late when the ladder is climbed and left.
+
+A worker runs the drawn conveyor's ladder in the whole runtime, at the pace that keeps the lane busy
+whichever rung answers, and forces one swap after the other. It knows what each model says of each
+picture, so that a wrong word in a trail is seen.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from benchmarks.compare import REPO, Reading, Row, worker
+from edgeapp.core.dial import Setting
+
+SWAPS = 200
+LEAST_LOAD = 0.8
+FLOOR_S = 5.0
+"""The last rung answers within so long, once nobody renews the lease, and what it takes to load."""
+
+_LOAD = 0.9  # what the pace aims at
+_LADDER = ("conveyor_256", "conveyor_160", "conveyor_96")
+_LOOK_S = 0.001
+_STAY_S = (0.08, 0.25)
+_LONG_S = 3600.0
+
+PIPELINE = """
+name: swaps
+stages:
+  belt: {{source: swap_pictures, when_full: wait, depth: 64}}
+  detect: {{model: detector, layout: yolox, variants: [{variants}], labels: {labels}}}
+  out: {{output: swap_answers}}
+"""
+
+
+class Run:
+    """One application, what is asked of it, and what comes of it."""
+
+    def __init__(self, folder: Path, *, seed: int, wild: bool) -> None:
+        """Prepare. `wild`: the ladder ends with a file that is no model."""
+        from benchmarks.apps import Device
+
+        models = REPO / "pipelines" / "models"
+        files = [models / f"{name}.onnx" for name in _LADDER]
+        if wild:
+            files.append(folder / "broken.onnx")
+            files[-1].write_bytes(files[-2].read_bytes())
+        text = PIPELINE.format(
+            variants=", ".join(map(str, files)), labels=models / "conveyor_labels.txt"
+        )
+        self.device = Device(folder)
+        self.app = self.device.app([text])
+        if wild:  # only now: the plan refuses what is broken already
+            files[-1].write_bytes(files[-2].read_bytes()[:100_000])
+        [self.pipeline] = self.app.pipelines
+        stages = self.pipeline.plan.stages
+        self.dial = self.pipeline.dials["detect"]
+        self.meters = self.pipeline.meters["detect"]
+        self.pictures: Any = stages["belt"].plugin.factory
+        self.answers: Any = stages["out"].plugin.factory
+        self.chance = random.Random(seed)
+        self.cost_s: list[float] = []
+        self.expected: list[list[str]] = []
+        for rung in range(len(_LADDER)):
+            self._measure(rung)
+        self.loads: dict[int, list[float]] = defaultdict(list)
+        self.floor_s: float | None = None
+
+    def _measure(self, rung: int) -> None:
+        """What a rung costs, and what it says of each picture."""
+        from edgeapp.models.session import Pool
+        from edgeapp.models.variant import opened
+        from edgeapp.testing import context, packets
+
+        images = sys.modules[self.pictures.__module__].pictures()
+        stage, pool = self.pipeline.plan.stages["detect"], Pool(self.device.kit.clock)
+        took_s, said = [], []
+        with opened(stage, rung, context("detect"), pool) as variant:
+            for packet in packets([*images, *images]):
+                began_s = time.perf_counter()
+                said.append(str(variant.answer(packet).value))
+                took_s.append(time.perf_counter() - began_s)
+        self.cost_s.append(statistics.median(took_s))
+        self.expected.append(said[: len(images)])
+
+    def go(self, script: Callable[[], Awaitable[None]]) -> Reading:
+        """Run beside a script, to the end of both."""
+
+        async def main() -> None:
+            stop = asyncio.Event()
+            running = asyncio.ensure_future(self.app.run(stop))
+            try:
+                await self._until(lambda: bool(self.answers.kept))
+                await script()
+            finally:
+                stop.set()
+                await running
+
+        asyncio.run(main())
+        return self._reading()
+
+    async def _until(self, met: Callable[[], bool]) -> None:
+        async with asyncio.timeout(60):
+            while not met():  # noqa: ASYNC110 - the lane's thread tells nobody
+                await asyncio.sleep(_LOOK_S)
+
+    async def _answers_with(self, rung: int) -> None:
+        await self._until(lambda: self.dial.actual.rung == rung)
+        self._pace()
+
+    def _pace(self) -> None:
+        """Let pictures come as fast as the rung in use can just about answer."""
+        self.pictures.period_s = self.cost_s[self.dial.actual.rung] / _LOAD
+
+    # -- scripts ----------------------------------------------------------------------------
+
+    async def step(self, swaps: int) -> None:
+        """From rung to rung, half of the time without standbys; then nobody asks any more."""
+        for _ in range(swaps):
+            others = set(range(len(_LADDER))) - {self.dial.actual.rung}
+            wanted = Setting(self.chance.choice(sorted(others)))
+            self.dial.want(wanted, lease_s=_LONG_S, standby=self.chance.random() < 0.5)
+            await self._answers_with(wanted.rung)
+            await self._stay()
+        self.dial.want(Setting(0))
+        await self._answers_with(0)
+        self.dial.want(Setting(0))
+        began_s = time.perf_counter()
+        await self._answers_with(len(_LADDER) - 1)
+        self.floor_s = time.perf_counter() - began_s
+
+    async def _stay(self) -> None:
+        """Let the rung in use work for a while, and see what it costs and how busy it is."""
+        rung, meters = self.dial.actual.rung, self.meters
+        began_s, busy_ns, calls, wall_ns = (
+            time.perf_counter(),
+            meters.busy_ns,
+            meters.calls,
+            meters.wall_ns,
+        )
+        await asyncio.sleep(self.chance.uniform(*_STAY_S) + 10 * self.pictures.period_s)
+        self.loads[rung].append((meters.busy_ns - busy_ns) / 1e9 / (time.perf_counter() - began_s))
+        if made := meters.calls - calls:  # the machine may be busier than a moment ago
+            self.cost_s[rung] += 0.5 * ((meters.wall_ns - wall_ns) / 1e9 / made - self.cost_s[rung])
+
+    async def run_wild(self, swaps: int) -> None:
+        """Everything that may be asked of a dial, and pauses, in any order, waiting for nothing."""
+        chance, dial = self.chance, self.dial
+        for _ in range(swaps):
+            wanted = Setting(chance.randrange(dial.rungs), chance.choice([0, 1, 1, 1, 2, 4]))
+            match chance.choice(["want"] * 20 + ["pin", "unpin", "lapse", "pause"]):
+                case "pin":
+                    held = Setting(wanted.rung, max(1, wanted.divisor))
+                    dial.pin(held, for_s=0.1, force=chance.random() < 0.5)
+                case "unpin":
+                    dial.unpin()
+                case "lapse":
+                    dial.want(wanted, lease_s=0.01)
+                case "pause":
+                    self.pipeline.pause("benchmark")
+                    await asyncio.sleep(chance.uniform(0, 0.1))
+                    self.pipeline.resume("benchmark")
+                case _:
+                    urgent, standby = chance.random() < 0.3, chance.random() < 0.7
+                    dial.want(wanted, lease_s=_LONG_S, urgent=urgent, standby=standby)
+            self._pace()
+            await asyncio.sleep(chance.uniform(0, _STAY_S[0]))
+
+    # -- what came of it --------------------------------------------------------------------
+
+    def _reading(self) -> Reading:
+        kept: list[tuple[int, Any]] = self.answers.kept
+        keys = [packet.key for _, packet in kept]
+        rungs = [packet.trail[-1].rung for _, packet in kept]
+        wrong = sum(
+            str(packet.value) != self.expected[rung][packet.seq % len(self.expected[rung])]
+            or packet.trail[-1].variant != _LADDER[rung]
+            for rung, (_, packet) in zip(rungs, kept, strict=True)
+        )
+        alike = sum(len(set(said)) < len(_LADDER) for said in zip(*self.expected, strict=True))
+        [status] = self.app.status()
+        waited_ms = [(at_ns - packet.taken_ns) / 1e6 for at_ns, packet in kept]
+        jitter_ms = sorted(abs(b - a) for a, b in pairwise(waited_ms))
+        emitted = self.pipeline.meters["belt"].emitted
+        return {
+            "emitted": emitted,
+            "answered": len(keys),
+            "doubled": len(keys) - len(set(keys)),
+            "disordered": sum(b <= a for a, b in pairwise(keys)),
+            "shed": self.meters.shed,
+            "dropped": dict(sum((Counter(stage.dropped) for stage in status.stages), Counter())),
+            "faults": self.meters.faults,
+            "unaccounted": status.unaccounted(),
+            "swaps": sum(a != b for a, b in pairwise(rungs)),
+            "answered_by": [rungs.count(rung) for rung in range(len(_LADDER))],
+            "wrong_trails": wrong,
+            "alike": alike,
+            "struck": sorted(self.dial.struck),
+            "told": self.device.log.said("warning"),
+            "load": {rung: statistics.median(loads) for rung, loads in self.loads.items()},
+            "jitter_p99_ms": jitter_ms[round(0.99 * (len(jitter_ms) - 1))],
+            "jitter_p50_ms": statistics.median(jitter_ms),
+            "period_ms": min(self.cost_s) / _LOAD * 1e3,
+            "floor_s": self.floor_s,
+        }
+
+
+def rows(swaps: int = SWAPS) -> list[Row]:
+    """Measure."""
+    seen = worker("swaps", "--swaps", swaps)
+    lost = seen["emitted"] - seen["answered"]
+    amiss = lost + seen["doubled"] + seen["disordered"] + seen["wrong_trails"]
+    load = min(seen["load"].values())
+    return [
+        Row(
+            f"{swaps} forced swaps: lost, doubled, out of order, wrong trail",
+            "0",
+            str(amiss),
+            amiss == 0 and seen["swaps"] >= swaps and load >= LEAST_LOAD,
+            f"{seen['emitted']} pictures, lane busy {100 * load:.0f} % on its laziest rung",
+        ),
+        Row(
+            "forced swaps: p99 jitter of the answers",
+            "< 1 period",
+            f"{seen['jitter_p99_ms']:.1f} ms",
+            seen["jitter_p99_ms"] < seen["period_ms"],
+            f"shortest period {seen['period_ms']:.1f} ms, p50 {seen['jitter_p50_ms']:.2f} ms",
+        ),
+        Row(
+            "a governor that stalls: until the floor answers",
+            f"<= {FLOOR_S:.0f} s + load",
+            f"{seen['floor_s']:.2f} s",
+            seen["floor_s"] <= FLOOR_S + 1.0,
+        ),
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Work as a worker, or measure."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--swaps", type=int)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--wild", action="store_true")
+    given = parser.parse_args(arguments)
+    if given.swaps is None:
+        for row in rows():
+            sys.stdout.write(f"{row}\n")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(Path(folder), seed=given.seed, wild=given.wild)
+        script = run.run_wild if given.wild else run.step
+        reading = run.go(lambda: script(given.swaps))
+    sys.stdout.write(json.dumps(reading) + "\n")
+
+
+if __name__ == "__main__":
+    main()
