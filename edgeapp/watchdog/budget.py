@@ -6,7 +6,7 @@ To be *chosen*, it has to hold for good: five minutes ahead, and through a burst
 like the worst of late, as far as shedding in that moment could not make room for it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from edgeapp.watchdog.limits import Limits
@@ -16,8 +16,13 @@ from edgeapp.watchdog.tick import Binding
 
 SOON_S = 30.0
 LATER_S = 300.0
-BURST_S = 60.0
-"""How long a neighbour's burst is taken to last."""
+SELDOM = 0.01
+"""Share of the time below which bursts are not provided for."""
+STEPS = 12
+PEAK_COST = 0.4
+"""Of all utility, what each kelvin above the limit is thought to cost while it lasts."""
+HARD_K = 0.4
+"""Below the trip, what may be used rather than that a pipeline stops answering."""
 FAIR_SHARE = 0.5
 """Of the cores, what we may use however greedy the neighbours are."""
 UNDERVOLTAGE_SHARE = 0.25
@@ -58,29 +63,67 @@ def undervoltage(limits: Limits) -> Cap:
     return Cap("undervoltage", UNDERVOLTAGE_SHARE * limits.cores)
 
 
-def heat_soon(model: ThermalModel, load: Load, limit_c: float) -> Cap:
-    """What keeps the die below the limit in half a minute, others as they are."""
-    return Cap("heat_30s", model.cores_at(limit_c, SOON_S) - load.foreign)
+def heat_soon(model: ThermalModel, load: Load, limit_c: float, trip_c: float, least: float) -> Cap:
+    """What keeps the die below the limit in half a minute, others as they are.
 
-
-def heat_later(model: ThermalModel, load: Load, limit_c: float, floor_cores: float) -> Cap:
-    """What keeps the die below the limit in five minutes, others as they use to be.
-
-    When the neighbours then burst, all that we use above the floor can make room for them in one
-    tick. Only what they need beyond that is held in reserve, and never so much of it that a
-    pipeline would have to close for a burst that has not come.
+    Rather than that anything stops answering, the margins are used up: with the `least` cores with
+    which all still answer, the die need only be expected below the trip.
     """
+    cores = model.cores_at(limit_c, SOON_S) - load.foreign
+    if cores < least:
+        hard = model.cores_at(trip_c - HARD_K, SOON_S, sigmas=0.0) - load.foreign
+        cores = max(cores, min(least, hard))
+    return Cap("heat_30s", cores)
+
+
+def heat_of_burst(model: ThermalModel, load: Load, limit_c: float, least: float) -> Cap:
+    """What keeps the die below the limit to the end of the burst of now, if anything does."""
+    cores = model.cores_at(limit_c, max(SOON_S, load.bursts.left_s)) - load.foreign
+    return Cap("heat_30s", max(cores, least))
+
+
+def heat_later(
+    model: ThermalModel, load: Load, limit_c: float, worth: Callable[[float], float], least: float
+) -> Cap:
+    """What keeps the die below the limit in five minutes, and in the bursts of others from then on.
+
+    In a burst we can give way in one tick. Giving way deeply, however, costs answers that are worth
+    much, and what is saved between bursts costs little. So both are chosen together, u cores
+    between bursts and v in them, for the most that they are worth on average; a peak above the
+    limit counts against them by `PEAK_COST`.
+
+    Args:
+        model: What is known of the heat.
+        load: What is known of the others.
+        limit_c: For the die.
+        worth: What so many cores for us are worth, 0..1.
+        least: Cores with which all still answer.
+    """
+    bursts = load.bursts
+    q, quiet, high = bursts.share, bursts.quiet, bursts.quiet + bursts.height
     total = model.cores_at(limit_c, LATER_S)
-    usual = total - load.foreign_mean
-    burst = floor_cores + load.foreign_peak
-    if burst <= total:
-        return Cap("heat_300s", usual)
-    # For a total of u: gain_later * u + gain_burst * (burst - u) = gain_later * total.
-    gain_later, gain_burst = _gain(model, LATER_S), _gain(model, BURST_S)
-    if gain_later <= gain_burst:
-        return Cap("heat_300s", usual)
-    kept = (gain_later * total - gain_burst * burst) / (gain_later - gain_burst)
-    return Cap("heat_300s", min(usual, max(kept - load.foreign_mean, floor_cores)))
+    usual = total - bursts.mean
+    gain, soon = _gain(model, LATER_S), _gain(model, min(bursts.length_s, LATER_S / 2))
+    slow = gain - soon
+    if q < SELDOM or slow <= 0:
+        return Cap("heat_300s", max(usual, least))
+    # The mean load heats slowly, what differs from it for the length of a burst heats soon: the
+    # die ends at slow * mean + soon * (load of now), and the limit is at gain * total.
+    best, chosen = -1e9, least
+    others = quiet + q * bursts.height
+    for i in range(STEPS):
+        u = least + (max(usual + 1.0, least) - least) * i / (STEPS - 1)
+        for j in range(i + 1):
+            v = least + (u - least) * j / max(i, 1)
+            slowly = slow * ((1 - q) * u + q * v + others) - gain * total
+            over_k = max(0.0, slowly + soon * (v + high))
+            between_k = max(0.0, slowly + soon * (u + quiet))
+            value = (1 - q) * (worth(u) - PEAK_COST * between_k) + q * (
+                worth(v) - PEAK_COST * over_k
+            )
+            if value > best + 1e-9:
+                best, chosen = value, u
+    return Cap("heat_300s", chosen)
 
 
 def _gain(model: ThermalModel, horizon_s: float) -> float:

@@ -11,8 +11,11 @@ CLIMB_EVERY_S = 5.0
 """Between two looks for something better: they cost more than a tick in which nothing changes."""
 FIRST_PRICE = 0.006
 """Of a swap while there were none: a gain below this is not worth loading a model for."""
-STEEP_PRICE = 0.05
+STEEP_PRICE = 0.03
 """What is added when the swaps of an hour are used up."""
+PATIENCE_S = 120.0
+"""How long a gain must be waited for until it counts as much as a swap's price."""
+MOST_TIMES = 6.0
 
 _MOST_SWAPS = 4096
 """Remembered at most; beyond that the price is high enough."""
@@ -55,6 +58,16 @@ class Calm:
         """What one more swap must bring, in utility (0..1 of all that could be had)."""
         used = self.swaps(now_s) / self._swaps_per_h
         return FIRST_PRICE + STEEP_PRICE * used * used
+
+    def patient_price(self, now_s: float) -> float:
+        """The same for what can wait: high after a change, falling while nothing changes.
+
+        What is lost by waiting adds up, and a swap is due when it outweighs the price: whoever
+        rents until the rent has reached the price of buying never pays more than twice too much
+        (ski rental: Karlin et al., Algorithmica 3, 1988).
+        """
+        waited_s = HOUR_S if self._changed_s is None else now_s - self._changed_s
+        return self.price(now_s) * min(MOST_TIMES, PATIENCE_S / max(waited_s, 1.0))
 
     def may_shed(self, now_s: float) -> bool:
         """Whether the last step down has had its time."""

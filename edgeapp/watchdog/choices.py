@@ -1,8 +1,11 @@
 """What can be chosen at a tick, worked out anew only when it has become different."""
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
+from math import inf
 from typing import TypeAlias
 
 from edgeapp.core.dial import Setting
@@ -57,6 +60,33 @@ class Choices:
         )
 
     @cached_property
+    def _frontier(self) -> tuple[tuple[float, float], ...]:
+        """(cores, utility) of the best ways to use more and more cores, sharing time between them."""
+        cores = utility = 0.0
+        steps: list[tuple[float, float]] = []
+        for group in self.groups:
+            hull = _hull([(option.cores, option.utility) for option in group])
+            cores, utility = cores + hull[0][0], utility + hull[0][1]
+            steps += [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(hull)]
+        steps.sort(key=lambda step: -step[1] / step[0])
+        points = [(cores, utility)]
+        for more_cores, more in steps:
+            cores, utility = cores + more_cores, utility + more
+            points.append((cores, utility))
+        return tuple(points)
+
+    def worth(self, cores: float) -> float:
+        """What so many cores are worth, 0..1, as far as options can be mixed at will."""
+        points = self._frontier
+        place = bisect_right(points, (cores, inf))
+        if 0 < place < len(points):
+            (x0, y0), (x1, y1) = points[place - 1], points[place]
+            worth = y0 + (y1 - y0) * (cores - x0) / (x1 - x0)
+        else:
+            worth = points[max(0, place - 1)][1]
+        return worth / self.weight if self.weight > 0 else 0.0
+
+    @cached_property
     def weight(self) -> float:
         """What the best of all rungs would be worth, of the pipelines that run."""
         return sum(
@@ -98,9 +128,9 @@ class Chooser:
         stages = tuple((stage.struck, stage.pinned) for stage in work.stages.values())
         held = None if wanted is None else tuple(wanted.settings.values())
         paused = frozenset[str]() if wanted is None else wanted.paused
-        key = (tenants, stages, held, paused, work.paused, standbys)
+        key: _Key = (tenants, stages, held, paused, work.paused, standbys)
         if wanted is None:
-            key += tuple(stage.actual for stage in work.stages.values())
+            key = (*key, *(stage.actual for stage in work.stages.values()))
         numbers = (inflation, stretch, *rates.values())
         known = self._known.get(obey_pins)
         if known is not None and known[0] == key and all(map(_alike, known[1], numbers)):
@@ -124,6 +154,20 @@ class Chooser:
         )
         self._known[obey_pins] = (key, numbers, choices)
         return choices
+
+
+def _hull(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The rising part of the upper concave hull (Andrew's monotone chain)."""
+    hull: list[tuple[float, float]] = []
+    for x, y in sorted(set(points), key=lambda point: (point[0], -point[1])):
+        if hull and y <= hull[-1][1]:
+            continue
+        while len(hull) > 1 and (hull[-1][1] - hull[-2][1]) * (x - hull[-1][0]) <= (
+            y - hull[-1][1]
+        ) * (hull[-1][0] - hull[-2][0]):
+            hull.pop()
+        hull.append((x, y))
+    return hull
 
 
 def _answers(option: Option) -> bool:

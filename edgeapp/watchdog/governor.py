@@ -222,7 +222,7 @@ class Governor:
         if isfinite(cores := self._power.limit_cores):
             caps.append(Cap("power", cores - load.foreign))
         if isfinite(cores := self._power.battery_cores):
-            caps.append(Cap("battery", cores - load.foreign_mean))
+            caps.append(Cap("battery", cores - load.bursts.mean))
         if sight.findings.undervoltage_held or sight.findings.overcurrent_held:
             caps.append(budget.undervoltage(limits))
         if isfinite(self._ceiling.cores):
@@ -238,17 +238,20 @@ class Governor:
             now is None or self._cores(now) <= self._load.ratio * choices.least_cores + _SAME_CORES
         )
         self._margin.look(sight.elapsed_s, die_c, limits.trip_c, at_floor=at_floor)
-        limit_c = self._limit_c
-        stay = tightest([budget.heat_soon(self._model, load, limit_c), *caps])
+        least, per_core = load.ratio * choices.floor_cores, 1 / load.ratio
+        limit_c = limits.trip_c - limits.margin_c - self._margin.extra_k
+        soon = budget.heat_soon(self._model, load, limit_c, limits.trip_c, least)
+        stay = tightest([soon, *caps])
         if not isfinite(stay.cores):
             raise FloatingPointError("the model of the device's heat is no longer a number")
-        floor = load.ratio * choices.floor_cores
-        later = budget.heat_later(self._model, load, limit_c, floor)
-        return Budget(stay, tightest([stay, later]))
-
-    @property
-    def _limit_c(self) -> float:
-        return self._limits.trip_c - self._limits.margin_c - self._margin.extra_k
+        settled = [
+            budget.heat_later(
+                self._model, load, limit_c, lambda cores: choices.worth(cores * per_core), least
+            )
+        ]
+        if load.bursts.age_s is not None:
+            settled.append(budget.heat_of_burst(self._model, load, limit_c, least))
+        return Budget(stay, tightest([stay, *settled]))
 
     def _cores(self, chosen: Sequence[Option]) -> float:
         """Cores that a choice uses: by its costs, corrected by what was measured."""
@@ -301,13 +304,13 @@ class Governor:
         self._calm.tried_to_climb(sight.now_s)
         cores = CLIMB_SHARE * min(cap.cores for cap in self._allowed)
         if self._urgent:
-            pinned = self._solve(sight, self._choices(sight, obey_pins=True), cores)
+            pinned = self._solve(sight, self._choices(sight, obey_pins=True), cores, 0.0)
             if pinned.feasible:
                 self._urgent = False
                 return pinned
-        found = self._solve(sight, choices, cores)
+        price = self._calm.patient_price(sight.now_s) * choices.weight
+        found = self._solve(sight, choices, cores, price)
         self._remember_next(choices, found)
-        price = self._calm.price(sight.now_s) * choices.weight
         gain = found.utility - price * found.swaps - have
         return found if found.feasible and gain > least_gain else None
 
@@ -364,7 +367,7 @@ class Governor:
         soon = later = headroom = trip_in_s = None
         if self._sensed:
             soon = self._model.forecast(load.foreign + cores, budget.SOON_S).die_c
-            later = self._model.forecast(load.foreign_mean + cores, budget.LATER_S).die_c
+            later = self._model.forecast(load.bursts.mean + cores, budget.LATER_S).die_c
             headroom = headroom_of(soon, limits.trip_c)
             trip_in_s = self._model.time_to(limits.trip_c, load.foreign + cores)
         weight = choices.weight
@@ -450,7 +453,7 @@ class Governor:
         return reasons.limited("latency", 0.0)
 
     def _why_better(self, better: Allocation) -> str:
-        cores = self._load.foreign_mean + self._cores(better.chosen)
+        cores = self._load.bursts.mean + self._cores(better.chosen)
         if not self._sensed:
             return reasons.FITS
         return reasons.holds(self._model.forecast(cores, budget.LATER_S).die_c)
@@ -464,8 +467,10 @@ class Governor:
             "inflation": sight.findings.inflation,
             "stretch": sight.findings.stretch,
             "foreign_cores": load.foreign,
-            "foreign_mean_cores": load.foreign_mean,
-            "foreign_peak_cores": load.foreign_peak,
+            "foreign_mean_cores": load.bursts.mean,
+            "burst_cores": load.bursts.height,
+            "burst_length_s": load.bursts.length_s,
+            "burst_share": load.bursts.share,
             "cost_ratio": load.ratio,
             "extra_margin_k": self._margin.extra_k,
             "faults": float(self._faults),

@@ -1,19 +1,17 @@
 """Who uses the cores: everybody else, and ourselves by measurement against the costs."""
 
 import math
+from collections import deque
 from collections.abc import Mapping, Sequence
 
+from edgeapp.watchdog.bursts import Bursts
 from edgeapp.watchdog.ladder import CLOSED, StageKey, Tenant
 from edgeapp.watchdog.tick import Work
 
-BURST_S = 2.0
-"""How fast a neighbour's load is believed when it rises."""
+SPIKE_TICKS = 3
+"""Of which the median is taken: what others do for a second is no load."""
 CALM_S = 8.0
-"""How fast it is believed when it falls."""
-MEAN_S = 200.0
-"""Over which the load of others is taken as their usual one."""
-PEAK_S = 1800.0
-"""In which a peak of others is forgotten."""
+"""How fast a lower load of others is believed; a higher one is at once."""
 RATIO_S = 60.0
 """Over which measured and expected own cores are compared."""
 SETTLED_S = 8.0
@@ -26,11 +24,10 @@ _LEAST_CORES = 0.05
 
 
 class Filtered:
-    """A value that follows what is measured, with a time constant for each direction."""
+    """A value that follows what is measured, with a time constant."""
 
-    def __init__(self, rise_s: float, fall_s: float, value: float | None = None) -> None:
-        self._rise_s = rise_s
-        self._fall_s = fall_s
+    def __init__(self, tau_s: float, value: float | None = None) -> None:
+        self._tau_s = tau_s
         self.value = value
 
     def add(self, measured: float, elapsed_s: float) -> float:
@@ -38,8 +35,7 @@ class Filtered:
         if self.value is None:
             self.value = measured
         else:
-            tau_s = self._rise_s if measured > self.value else self._fall_s
-            self.value += (measured - self.value) * -math.expm1(-elapsed_s / tau_s)
+            self.value += (measured - self.value) * -math.expm1(-elapsed_s / self._tau_s)
         return self.value
 
 
@@ -51,13 +47,11 @@ class Load:
         """Own cores as measured over those expected: corrects the costs."""
         self.foreign = 0.0
         """Cores that others use now."""
-        self.foreign_mean = 0.0
-        """Cores that others use in the long run."""
-        self.foreign_peak = 0.0
-        """Cores that others used at their worst, of late."""
-        self._now = Filtered(BURST_S, CALM_S)
-        self._mean = Filtered(MEAN_S, MEAN_S)
-        self._ratio = Filtered(RATIO_S, RATIO_S, 1.0)
+        self.bursts = Bursts()
+        """How others use the cores in the long run."""
+        self._others = deque[float](maxlen=SPIKE_TICKS)
+        self._now = Filtered(CALM_S)
+        self._ratio = Filtered(RATIO_S, 1.0)
         self._settled_s = 0.0
         self._actual: tuple[object, ...] = ()
 
@@ -74,10 +68,12 @@ class Load:
         """Take in what happened in the last `elapsed_s`."""
         if busy_cores is not None:
             others = max(0.0, busy_cores - work.own_cores)
-            self.foreign = self._now.add(others, elapsed_s)
-            self.foreign_mean = self._mean.add(others, elapsed_s)
-            fading = self.foreign_peak * math.exp(-elapsed_s / PEAK_S)
-            self.foreign_peak = max(fading, self.foreign)
+            self._others.append(others)
+            usual = sorted(self._others)[len(self._others) // 2]
+            if usual > self.foreign:
+                self._now.value = usual
+            self.foreign = self._now.add(usual, elapsed_s)
+            self.bursts.look(elapsed_s, usual)
         actual = (*((stage.actual, stage.opening) for stage in work.stages.values()), work.paused)
         opening = any(stage.opening for stage in work.stages.values())
         settled = actual == self._actual and not opening
