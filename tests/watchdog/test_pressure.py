@@ -89,6 +89,8 @@ def test_quota_of_a_group_above_holds_for_us_too() -> None:
 def test_without_a_group_of_version_2_there_is_no_quota(groups: str) -> None:
     files = cgroups(a__b={"cpu.max": "50000 100000", "cpu.stat": stat(1, 0, 0)})
     files["/proc/self/cgroup"] = groups
+    files["/sys/fs/cgroup/../../elsewhere/cpu.max"] = "50000 100000"
+    files["/sys/fs/cgroup/../../elsewhere/cpu.stat"] = stat(1, 0, 0)
     group = Cgroup(files, "/sys", "/proc")
     (signal,) = group.probe()
     assert not signal.found

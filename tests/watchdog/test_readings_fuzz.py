@@ -80,7 +80,7 @@ def test_whatever_the_files_say(
 
 
 @pytest.mark.slow
-@settings(hard, max_examples=500)
+@settings(hard, max_examples=200)
 @given(first=changes, then=ticks)
 def test_whatever_the_files_say_and_more(
     first: list[tuple[str, Content | None]],

@@ -1,5 +1,7 @@
 """Which sensors there are, by name; numbers of zones and chips mean nothing."""
 
+import errno
+
 import pytest
 
 from edgeapp.core.clock import FakeClock
@@ -27,7 +29,7 @@ from tests.watchdog.trees import Folder, tree, zone
             "other",
             (
                 "PMIC-Die gpu-thermal GPU-therm ds3231 w1_slave_temp iwlwifi_1 nvme battery BAT0 "
-                "INT3400_Thermal thermal-fan-est charger amdgpu r8169_0_100:00"
+                "INT3400_Thermal thermal-fan-est cpu-fan soc-modem charger amdgpu r8169_0_100:00"
             ),
         ),
     ],
@@ -95,6 +97,27 @@ def test_chip_is_found_again_under_another_number() -> None:
     assert sensors(readings) == {name: (None, "missing")}
     clock.advance(PROBE_SOON_S)
     assert sensors(readings) == {name: (51.0, ""), "hwmon:nvme/temp2": (30.0, "")}
+
+
+def test_sensor_that_is_listed_and_never_there_does_not_have_all_looked_for_again_and_again() -> (
+    None
+):
+    class Counting(TreeFiles):
+        listed = 0
+
+        def names(self, folder: str) -> list[str]:
+            Counting.listed += folder == "/sys/class/thermal"
+            return super().names(folder)
+
+    files, clock = Counting(), FakeClock(10**9)
+    files["/sys/class/thermal/thermal_zone0/type"] = "cpu-thermal"
+    files["/sys/class/thermal/thermal_zone0/temp"] = OSError(errno.ENODEV, "No such device")
+    readings = Readings(clock, files=files, cores=4)
+    at_start = Counting.listed
+    for _ in range(int(PROBE_EVERY_S) - 1):
+        clock.advance(1)
+        assert sensors(readings) == {"cpu-thermal": (None, "missing")}
+    assert Counting.listed == 2 * at_start, "once at the start, once because it was missing"
 
 
 def test_other_sensor_under_the_same_number_is_found_out_by_its_jump() -> None:
