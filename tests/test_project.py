@@ -38,6 +38,7 @@ COMMANDS = (
     *("", "run", "check", "graph", "plugins", "schema", "tap", "bench"),
     *("record", "replay", "test", "new", "status", "tune", "reload", "listen"),
     *("outbox", "outbox status", "outbox peek", "outbox purge"),
+    *("thermal", "thermal record", "thermal simulate", "thermal fit", "calibrate"),
 )
 
 

@@ -154,6 +154,19 @@ COMMANDS = {
         "test pipelines",
         "[DIR]",
     ),
+    "thermal": _Command(
+        "edgeapp.cli.thermal:app",
+        "Record the heat and load of this device, and try the watchdog on it.",
+        "thermal simulate burst_storm",
+    ),
+    "calibrate": _Command(
+        "edgeapp.cli.calibrate:calibrate",
+        "Load this device in steps, and learn how warm that makes it.\n\n"
+        "What is learned is kept in the data directory, for the watchdog to begin with. The cores "
+        "are busy meanwhile, and the load ends 5 degrees before the device would slow down. Exit code "
+        "69 if it has no temperature sensor, 1 if too little was learned.",
+        "calibrate --for 10m",
+    ),
     "new": _Command(
         "edgeapp.cli.new:new",
         "Make a folder with a project that works as it is: pipeline, device file, test, README.\n\n"
@@ -187,7 +200,7 @@ def build_app() -> App:
         suppress_keyboard_interrupt=False,
     )
     for name, command in COMMANDS.items():
-        if name in {"plugins", "outbox"}:  # groups of commands, with settings of its own
+        if name in {"plugins", "outbox", "thermal"}:  # groups of commands, with settings of its own
             app.command(command.where, name=name, help=command.help)
             continue
         app.command(

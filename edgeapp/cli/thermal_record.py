@@ -50,7 +50,7 @@ def record(
     every_s = 1.0 if every is None else seconds(every)
     if not _SHORTEST_S <= every_s <= _LONGEST_S:
         raise exits.Quit(exits.USAGE, "--every is 100ms to 1m")
-    file = _writable(out or _OUT, force=force)
+    file = writable(out or _OUT, force=force)
     from edgeapp.core.clock import MonotonicClock
     from edgeapp.simulation.record import Recorder
 
@@ -92,7 +92,7 @@ def stopped_by_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _writable(file: Path, *, force: bool) -> Path:
+def writable(file: Path, *, force: bool) -> Path:
     """The file to write.
 
     Raises:

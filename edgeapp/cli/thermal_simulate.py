@@ -226,7 +226,7 @@ def _replayed(job: _Job, picture: Path | None, *, json: bool) -> None:
     from edgeapp.watchdog.limits import Limits, Prior
 
     trace = job.trace
-    limits = trace.limits or Limits(_cores(trace))
+    limits = trace.limits or Limits(cores_of(trace))
     prior = trace.prior or Prior("unknown", trip_c=limits.trip_c)
     series, summary = Series(), ReplaySummary(limits.trip_c)
 
@@ -251,10 +251,12 @@ def _replayed(job: _Job, picture: Path | None, *, json: bool) -> None:
         _draw(chart, picture, json=json)
 
 
-def _cores(trace: "Trace") -> int:
-    """At least as many as were ever busy, for a recording that does not say."""
+def cores_of(trace: "Trace") -> int:
+    """Of the device; for a recording that does not say, as many as were ever busy."""
     from math import ceil
 
+    if trace.limits is not None:
+        return trace.limits.cores
     assert trace.samples is not None
     busy = [cores for cores in trace.samples.column("total_cpu") if cores is not None]
     return max(1, ceil(max(busy, default=1.0) - 0.05))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeapp.core.clock import Clock
+from edgeapp.simulation.clairvoyant import clairvoyant
 from edgeapp.simulation.expected import missed
 from edgeapp.simulation.player import Moment, play
 from edgeapp.simulation.policies import none
@@ -108,8 +109,11 @@ def contest(
 
     tell(f"{scenario.name}: governor")
     play(scenario, governed, both, read=TreeSenses(scenario, static_files).read)
-    scores, best = {GOVERNOR: score}, None
+    scores = {GOVERNOR: score}
+    best: float | None = None
     if not alone:
         tell(f"{scenario.name}: none")
         scores["none"] = run(scenario, none)
+        tell(f"{scenario.name}: best possible")
+        best = clairvoyant(scenario).utility
     return Contest(scenario, scores, best, tuple(missed(scenario.expect, score, best)))

@@ -4,6 +4,7 @@ Whatever `Readings` reads is kept, raw: so a replay shows it the same files, on 
 is recorded needs no list of its own.
 """
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,9 @@ from edgeapp.simulation.trace_samples import (
     Samples,
     longest_gap_s,
 )
+from edgeapp.watchdog.boards import prior_of
 from edgeapp.watchdog.files import Files, RealFiles
+from edgeapp.watchdog.limits import Limits
 from edgeapp.watchdog.readings import Readings
 from edgeapp.watchdog.tick import Reading
 
@@ -78,6 +81,7 @@ class Recorder:
         *,
         name: str,
         tick_s: float = 1.0,
+        cores: int | None = None,
         files: Files | None = None,
         sysfs_root: Path = Path("/sys"),
         proc_root: Path = Path("/proc"),
@@ -86,10 +90,17 @@ class Recorder:
         self._own_cores = own_cores
         self._name = name
         self._tick_s = tick_s
+        self._cores = cores or os.cpu_count() or 1
         self._noted = NotedFiles(files or RealFiles(), sysfs_root)
         self.readings = Readings(
-            clock, files=self._noted, sysfs_root=sysfs_root, proc_root=proc_root
+            clock,
+            files=self._noted,
+            sysfs_root=sysfs_root,
+            proc_root=proc_root,
+            cores=self._cores,
         )
+        self.prior = prior_of(self.readings.model)
+        """What is believed of such a board."""
         self._probed = self._noted.take()
         """What was read while looking which sensors there are: names, types, limits."""
         self._began_ns = clock.now_ns()
@@ -186,6 +197,8 @@ class Recorder:
             samples=Samples(tuple(known), tuple(rows)),
             tick_s=self._tick_s,
             duration_s=self._rows[-1][0],
+            limits=Limits(self._cores, trip_c=self.readings.trip_c or self.prior.trip_c),
+            prior=self.prior,
             static_files=dict(sorted(static.items())),
         )
 
