@@ -41,7 +41,7 @@ def test_whatever_is_asked_of_a_dial_each_packet_is_answered_or_shed() -> None:
 
     None is waited for, and one of the rungs is a file that is no model.
     """
-    reading = seen("--swaps", 400, "--seed", 2, "--wild")
+    reading = seen("--swaps", 400, "--seed", 2, "--script", "wild")
     assert reading["shed"] > 0
     assert set(reading["struck"]) <= {3}
     assert set(reading["told"]) == {"variant cannot be used"}

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -149,4 +149,9 @@ class Swaps(RuleBasedStateMachine):
 
 
 TestSwaps = Swaps.TestCase
-TestSwaps.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
+TestSwaps.settings = settings(
+    max_examples=30,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
