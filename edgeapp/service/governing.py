@@ -8,7 +8,7 @@ from pathlib import Path
 from edgeapp.config.watchdog import WatchdogConfig
 from edgeapp.core.clock import NS, Clock
 from edgeapp.core.context import Log
-from edgeapp.core.dial import Setting
+from edgeapp.core.dial import LEASE_S, Setting
 from edgeapp.runtime.pipeline import WATCHDOG, Pipeline
 from edgeapp.service.governor_signals import grounds_of, log_facts, physical, report
 from edgeapp.service.governor_state import Told, Variants, decision_facts, notice_of
@@ -243,7 +243,12 @@ class Governing:
                 setting = self._applied[key]
                 if governed:
                     setting = self._followed(host, key, decision)
-                    dial.want(setting, urgent=decision.urgent, standby=decision.keep_standbys)
+                    dial.want(
+                        setting,
+                        lease_s=LEASE_S,
+                        urgent=decision.urgent,
+                        standby=decision.keep_standbys,
+                    )
                 settings[key] = setting
             pausing = (
                 pipeline.plan.name in decision.paused

@@ -34,7 +34,7 @@ def decision_facts(decision: Decision, variants: Variants) -> dict[str, object]:
     """The facts of a decision that changes something, for one log line; unknown ones left out."""
     facts: dict[str, object | None] = {
         "reason": decision.reason,
-        "level": decision.level,
+        "device_level": decision.level,
         "binding": decision.binding,
         "detectors": ", ".join(decision.detectors) or None,
         "chosen": chosen_words(decision, variants),

@@ -60,7 +60,14 @@ def test_heat_is_answered_before_the_trip_told_once_and_taken_back(
     lines = world.logged("models chosen")
     assert lines[-1]["chosen"] == "belt/detect conveyor_256"
     for facts in lines:
-        assert {"reason", "level", "die_c", "headroom", "chosen", "swap_price"} <= facts.keys()
+        assert {
+            "reason",
+            "device_level",
+            "die_c",
+            "headroom",
+            "chosen",
+            "swap_price",
+        } <= facts.keys()
 
 
 @pytest.mark.slow

@@ -1,0 +1,255 @@
+"""The thread that governs, and what becomes of the pipelines when it hangs or crashes."""
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from edgeapp.config.device import DeviceConfig
+from edgeapp.core.dial import Setting
+from edgeapp.core.message import Message
+from edgeapp.plan.graph import Plan
+from edgeapp.runtime.app import App
+from edgeapp.runtime.pipeline import Pipeline
+from edgeapp.service import watchdog
+from edgeapp.service.governing import Governing, MakeGovernor, Steer, Tell
+from edgeapp.service.watchdog import Watchdog
+from edgeapp.uplink.notices import GovernorNotice
+from edgeapp.watchdog.files import TreeFiles
+from edgeapp.watchdog.governor import Governor
+from edgeapp.watchdog.readings import Readings
+from edgeapp.watchdog.tick import Decision, Reading, Work
+from tests.runtime.rig import Rig
+from tests.service.governed import belt, keep_costs
+
+LEASE_S = 0.5
+"""Of dials, so that a test need not wait for the usual one."""
+
+
+@pytest.fixture
+def measured(repo: Path, tmp_path: Path) -> Plan:
+    models = repo / "pipelines" / "models"
+    if not (models / "conveyor_256.onnx").exists():
+        pytest.skip(f"no conveyor_256.onnx in {models}")
+    plan = belt(tmp_path, models)
+    keep_costs(plan, tmp_path)
+    return plan
+
+
+class Guarded:
+    """An application that does not run, and a watchdog that governs it."""
+
+    def __init__(
+        self, folder: Path, plan: Plan, *, files: Any = None, make: MakeGovernor = Governor
+    ) -> None:
+        self.rig = Rig(folder)
+        self.app = App([plan], self.rig.kit)
+        self.app.pipelines[0].state = "running"
+        self.dial = self.app.pipelines[0].dials["detect"]
+        self.held: list[Message] = []
+        self.begun = 0
+        self._files = files or TreeFiles({"/proc/stat": "cpu  1 0 0 1 0 0 0 0 0 0\ncpu0 1\n"})
+        self._folder = folder
+        self._make = make
+        device = DeviceConfig("d", folder, None, None)
+        self.watchdog = Watchdog(self.app, device, hold=self.held.append, begin=self.begin)
+
+    def begin(
+        self, pipelines: Callable[[], Sequence[Pipeline]], steer: Steer, tell: Tell
+    ) -> Governing:
+        self.begun += 1
+        clock = self.app.kit.clock
+        return Governing(
+            pipelines,
+            DeviceConfig("d", self._folder, None, None).watchdog,
+            self._folder,
+            Readings(clock, files=self._files),
+            cpu_ns=lambda _now_ns: time.process_time_ns(),
+            steer=steer,
+            tell=tell,
+            log=self.app.kit.log,
+            clock=clock,
+            make=self._make,
+        )
+
+    @property
+    def states(self) -> list[GovernorNotice]:
+        """The states that the broker was given."""
+        return [
+            msgspec.json.decode(message.body, type=GovernorNotice)
+            for message in self.held
+            if message.topic == "governor/state"
+        ]
+
+    def guarded(self, story: Callable[["Guarded"], Awaitable[None]]) -> None:
+        """Tell a story while the watchdog governs."""
+
+        async def tell() -> None:
+            running = asyncio.ensure_future(self.watchdog.run())
+            try:
+                await story(self)
+            finally:
+                running.cancel()
+                with suppress(asyncio.CancelledError):
+                    await running
+
+        asyncio.run(tell())
+
+
+async def until(true: Callable[[], bool], what: str) -> None:
+    async with asyncio.timeout(20):
+        while not true():
+            await asyncio.sleep(0.01)
+    assert true(), what
+
+
+@pytest.fixture(autouse=True)
+def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds are short here."""
+    monkeypatch.setattr(watchdog, "TICK_S", 0.05)
+    monkeypatch.setattr(watchdog, "STALLED_S", 0.3)
+    monkeypatch.setattr(watchdog, "_LOOK_S", 0.02)
+    monkeypatch.setattr("edgeapp.service.governing.LEASE_S", LEASE_S)
+    monkeypatch.setattr("edgeapp.runtime.supervise.RESTART_FIRST_S", 0.2)
+
+
+class Hanging(TreeFiles):
+    """A tree in which a file may stop answering, as that of a driver that hangs."""
+
+    def __init__(self) -> None:
+        super().__init__({"/proc/stat": "cpu  1 0 0 1 0 0 0 0 0 0\ncpu0 1\n"})
+        self.answers = threading.Event()
+        self.answers.set()
+
+    def read(self, path: str) -> bytes:
+        self.answers.wait()
+        return super().read(path)
+
+
+class Pipes(TreeFiles):
+    """Files that are read without the care that `RealFiles` takes: a pipe holds up whoever opens."""
+
+    def __init__(self, pipe: Path) -> None:
+        super().__init__({"/proc/stat": "cpu  1 0 0 1 0 0 0 0 0 0\ncpu0 1\n"})
+        self.pipe: Path | None = None
+        self._made = pipe
+        os.mkfifo(pipe)
+
+    def hang(self) -> None:
+        self.pipe = self._made
+
+    def read(self, path: str) -> bytes:
+        return super().read(path) if self.pipe is None else self.pipe.read_bytes()
+
+
+def test_a_thread_that_hangs_leaves_the_floor_and_is_told_of_until_it_is_back(
+    measured: Plan, tmp_path: Path
+) -> None:
+    files = Hanging()
+
+    async def story(here: Guarded) -> None:
+        await until(lambda: here.states != [], "it governs")
+        assert here.dial.wanted() == Setting(0)
+        files.answers.clear()
+        began_s = time.monotonic()
+        await until(lambda: here.dial.wanted().rung == 2, "the floor")
+        assert time.monotonic() - began_s < 20 * LEASE_S
+        await until(lambda: here.states[-1].binding == "fault", "told")
+        assert here.states[-1].level == "serious"
+        assert here.rig.log.said("error") == ["watchdog is stalled"]
+        files.answers.set()
+        await until(lambda: here.dial.wanted().rung == 0, "governed again")
+        await until(lambda: here.states[-1].binding != "fault", "told so")
+        assert here.begun == 1
+
+    Guarded(tmp_path, measured, files=files).guarded(story)
+
+
+def test_a_read_that_never_ends_holds_up_neither_the_loop_nor_the_end(
+    measured: Plan, tmp_path: Path
+) -> None:
+    files = Pipes(tmp_path / "pipe")
+    longest_s: list[float] = []
+
+    async def story(here: Guarded) -> None:
+        await until(lambda: here.states != [], "it governs")
+        files.hang()
+        while here.dial.wanted().rung != 2:
+            before_s = time.monotonic()
+            await asyncio.sleep(0.01)
+            longest_s.append(time.monotonic() - before_s)
+
+    Guarded(tmp_path, measured, files=files).guarded(story)
+    assert sorted(longest_s)[len(longest_s) // 2] < LEASE_S
+    files.pipe = None
+    with (tmp_path / "pipe").open("w"):
+        pass  # lets the thread that is left behind end
+
+
+class Failing(Governor):
+    """Fails at its third step, in a way that it does not catch itself."""
+
+    steps = 0
+
+    def step(self, reading: Reading, work: Work) -> Decision:
+        Failing.steps += 1
+        if Failing.steps == 3:
+            raise RuntimeError("the sky falls")
+        return super().step(reading, work)
+
+
+def test_a_crash_is_logged_and_told_and_begun_anew(measured: Plan, tmp_path: Path) -> None:
+    Failing.steps = 0
+
+    async def story(here: Guarded) -> None:
+        await until(lambda: here.begun == 2, "begun anew")
+        await until(lambda: here.states[-1].binding == "none", "it governs again")
+        assert here.dial.wanted() == Setting(0)
+
+    here = Guarded(tmp_path, measured, make=Failing)
+    here.guarded(story)
+    assert here.rig.log.said("error") == ["crashed"]
+    fault = next(state for state in here.states if state.binding == "fault")
+    assert "RuntimeError: the sky falls" in fault.reason
+
+
+def test_what_crashes_for_good_leaves_the_floor(measured: Plan, tmp_path: Path) -> None:
+    Failing.steps = 0
+    broken: list[bool] = []
+
+    class Broken(Failing):
+        def step(self, reading: Reading, work: Work) -> Decision:
+            if broken:
+                raise RuntimeError("for good")
+            return super().step(reading, work)
+
+    async def story(here: Guarded) -> None:
+        await until(lambda: here.states != [], "it governs")
+        broken.append(True)
+        await until(lambda: here.dial.wanted().rung == 2, "the floor")
+        await until(lambda: here.begun >= 3, "tried again")
+        assert here.dial.wanted().rung == 2
+        facts = here.watchdog.facts()
+        assert facts is not None
+        assert facts["binding"] == "fault"
+
+    Guarded(tmp_path, measured, make=Broken).guarded(story)
+
+
+def test_the_thread_ends_with_the_application(measured: Plan, tmp_path: Path) -> None:
+    async def story(here: Guarded) -> None:
+        await until(lambda: here.states != [], "it governs")
+        assert [t.name for t in threading.enumerate() if t.name == "watchdog"] == ["watchdog"]
+
+    Guarded(tmp_path, measured).guarded(story)
+    ours = [t for t in threading.enumerate() if t.name == "watchdog"]
+    for thread in ours:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in ours)
