@@ -163,12 +163,11 @@ class Governor:
         first = self._wanted is None
         if now is None or first or self._has_to_go(sight, now, allowed):
             chosen, why = self._give_way(sight, now, allowed, first=first)
-            self._want(sight, chosen)
         elif (better := self._climb(sight, choices, now)) is not None:
             chosen, why = better.chosen, self._why_better(better)
-            self._want(sight, chosen)
         else:
             chosen, why = now, ""
+        self._want(sight, chosen)
         return self._say(sight, choices, chosen, allowed, why)
 
     def _look(self, elapsed_s: float, reading: Reading, work: Work) -> Sight:
