@@ -8,6 +8,7 @@ like the worst of late, as far as shedding in that moment could not make room fo
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import inf
 
 from edgeapp.watchdog.limits import Limits
 from edgeapp.watchdog.load import Load
@@ -45,6 +46,9 @@ class Budget:
     """Beyond it, what runs now has to give way."""
     choose: Cap
     """Within it lies whatever is chosen anew."""
+
+
+NOTHING_BINDS = Cap("none", inf)
 
 
 def tightest(caps: Iterable[Cap]) -> Cap:
@@ -109,19 +113,18 @@ def heat_later(
         return Cap("heat_300s", max(usual, least))
     # The mean load heats slowly, what differs from it for the length of a burst heats soon: the
     # die ends at slow * mean + soon * (load of now), and the limit is at gain * total.
-    best, chosen = -1e9, least
+    best, chosen = -inf, least
     others = quiet + q * bursts.height
-    for i in range(STEPS):
-        u = least + (max(usual + 1.0, least) - least) * i / (STEPS - 1)
-        for j in range(i + 1):
-            v = least + (u - least) * j / max(i, 1)
+    span = max(usual + 1.0, least) - least
+    grid = [(least + span * i / STEPS, worth(least + span * i / STEPS)) for i in range(STEPS + 1)]
+    for place, (u, worth_u) in enumerate(grid):
+        for v, worth_v in grid[: place + 1]:
             slowly = slow * ((1 - q) * u + q * v + others) - gain * total
-            over_k = max(0.0, slowly + soon * (v + high))
             between_k = max(0.0, slowly + soon * (u + quiet))
-            value = (1 - q) * (worth(u) - PEAK_COST * between_k) + q * (
-                worth(v) - PEAK_COST * over_k
-            )
-            if value > best + 1e-9:
+            over_k = max(0.0, slowly + soon * (v + high))
+            too_hot = (1 - q) * between_k + q * over_k
+            value = (1 - q) * worth_u + q * worth_v - PEAK_COST * too_hot
+            if value > best:
                 best, chosen = value, u
     return Cap("heat_300s", chosen)
 

@@ -13,13 +13,13 @@ Each second `Governor.step`
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import isfinite
+from math import inf, isfinite
 
 from edgeapp.core.clock import NS, Clock
 from edgeapp.core.dial import Setting
 from edgeapp.watchdog import budget, reasons
 from edgeapp.watchdog.allocation import Allocation, allocate
-from edgeapp.watchdog.budget import Budget, Cap, tightest
+from edgeapp.watchdog.budget import NOTHING_BINDS, Budget, Cap, tightest
 from edgeapp.watchdog.calm import Calm
 from edgeapp.watchdog.ceiling import Ceiling
 from edgeapp.watchdog.checks import floor_of, impossible
@@ -41,6 +41,8 @@ from edgeapp.watchdog.trust import Fused, Fusion
 
 FORECASTS = 10
 """Ticks in a row whose forecasts must all allow a climb."""
+LATER_EVERY_S = 5.0
+"""How often it is worked out what holds for good; it changes slowly."""
 CLIMB_SHARE = 0.97
 """Of what is allowed, what a climb may use: noise shall not take it back."""
 LEAST_GAIN = 0.002
@@ -109,6 +111,8 @@ class Governor:
         self._next_best = ""
         self._sensed = False
         self._allowed: deque[Cap] = deque(maxlen=FORECASTS)
+        self._later = NOTHING_BINDS
+        self._later_s = -inf
         self._unlike = 0
         self._infeasible = False
 
@@ -216,6 +220,34 @@ class Governor:
 
     def _budget(self, sight: Sight, choices: Choices) -> Budget:
         """What all constraints allow us at this tick."""
+        load, limits, model = self._load, self._limits, self._model
+        caps = self._caps(sight)
+        if not self._sensed:
+            allowed = tightest(caps)
+            return Budget(allowed, allowed)
+        least, now = load.ratio * choices.floor_cores, choices.now
+        at_floor = now is None or self._cores(now) <= least + _SAME_CORES
+        self._margin.look(sight.elapsed_s, model.die_c, limits.trip_c, at_floor=at_floor)
+        limit_c = limits.trip_c - limits.margin_c - self._margin.extra_k
+        soon = budget.heat_soon(model, load, limit_c, limits.trip_c, least)
+        stay = tightest([soon, *caps])
+        if not isfinite(stay.cores):
+            raise FloatingPointError("the model of the device's heat is no longer a number")
+        overdue = now is None or self._cores(now) > stay.cores
+        if overdue or sight.now_s - self._later_s >= LATER_EVERY_S:
+
+            def worth(cores: float) -> float:
+                return choices.worth(cores / load.ratio)
+
+            self._later_s = sight.now_s
+            self._later = budget.heat_later(model, load, limit_c, worth, least)
+        choose = [stay, self._later]
+        if load.bursts.age_s is not None:
+            choose.append(budget.heat_of_burst(model, load, limit_c, least))
+        return Budget(stay, tightest(choose))
+
+    def _caps(self, sight: Sight) -> list[Cap]:
+        """What constraints other than the known heat allow us."""
         load, limits = self._load, self._limits
         caps = [budget.cpu(limits, load)]
         if isfinite(cores := self._power.limit_cores):
@@ -226,31 +258,9 @@ class Governor:
             caps.append(budget.undervoltage(limits))
         if isfinite(self._ceiling.cores):
             caps.append(Cap("sensors", self._ceiling.cores - load.foreign))
-        if not self._sensed:
-            if limits.cores_without_sensor is not None:
-                caps.append(Cap("sensors", limits.cores_without_sensor))
-            allowed = tightest(caps)
-            return Budget(allowed, allowed)
-        die_c = self._model.die_c
-        now = choices.now
-        at_floor = (
-            now is None or self._cores(now) <= self._load.ratio * choices.least_cores + _SAME_CORES
-        )
-        self._margin.look(sight.elapsed_s, die_c, limits.trip_c, at_floor=at_floor)
-        least, per_core = load.ratio * choices.floor_cores, 1 / load.ratio
-        limit_c = limits.trip_c - limits.margin_c - self._margin.extra_k
-        soon = budget.heat_soon(self._model, load, limit_c, limits.trip_c, least)
-        stay = tightest([soon, *caps])
-        if not isfinite(stay.cores):
-            raise FloatingPointError("the model of the device's heat is no longer a number")
-        settled = [
-            budget.heat_later(
-                self._model, load, limit_c, lambda cores: choices.worth(cores * per_core), least
-            )
-        ]
-        if load.bursts.age_s is not None:
-            settled.append(budget.heat_of_burst(self._model, load, limit_c, least))
-        return Budget(stay, tightest([stay, *settled]))
+        if not self._sensed and limits.cores_without_sensor is not None:
+            caps.append(Cap("sensors", limits.cores_without_sensor))
+        return caps
 
     def _cores(self, chosen: Sequence[Option]) -> float:
         """Cores that a choice uses: by its costs, corrected by what was measured."""

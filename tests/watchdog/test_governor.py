@@ -2,6 +2,7 @@
 
 import doctest
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -42,7 +43,7 @@ def test_down_comes_in_one_tick_to_a_point_that_holds_for_minutes() -> None:
     seen = [desk.tick() for _ in range(900)]
     downs = [i for i in range(1, 900) if seen[i].cores_chosen < seen[i - 1].cores_chosen - 0.1]
     assert downs
-    assert all(b - a > 60 for a, b in zip(downs, downs[1:], strict=False))
+    assert all(b - a > 60 for a, b in pairwise(downs))
 
 
 def test_what_was_given_up_comes_back_when_it_is_cool_again() -> None:
