@@ -82,17 +82,17 @@ def fit_prior(samples: Iterable[Sample], base: Prior, *, ambient_c: float | None
     steps = np.diff(times, prepend=times[0])
     search = _Search(steps, die, cores)
     tau, die_tau = search.best()
-    if tau > 3 * (times[-1] - times[0]):
-        raise FitError(
-            f"the recording of {times[-1] - times[0]:.0f} s is too short to see how slowly this "
-            "device warms up: record at least twice as long"
-        )
     found, errors, residual = search.solve(tau, die_tau)
     _, offset, gain, die_gain = found.tolist()
     if gain <= 0 or errors[2] > _WORST_ERROR * gain:
         raise FitError(
             "the temperature does not follow the load in this recording: is it the sensor of the "
             "die, and was the load on all the time that was given?"
+        )
+    if tau > 3 * (times[-1] - times[0]):
+        raise FitError(
+            f"the recording of {times[-1] - times[0]:.0f} s is too short to see how slowly this "
+            "device warms up: record at least twice as long"
         )
     ambient = offset - base.idle_k if ambient_c is None else ambient_c
     prior = replace(

@@ -63,7 +63,9 @@ _STEP_CORES = 0.15
 nodes of which this model knows nothing would be taken for it."""
 _STEP_DOUBT = 0.15
 """Of the die's rise that is still to come: how wrong its time constant may be."""
-_MOST_CORES = 1024.0
+_MOST_CORES = 256.0
+_NOISE_C = (0.05, 20.0)
+_SANE_C = (-150.0, 300.0)
 _PLAUSIBLE_C = (-60.0, 160.0)
 _FOREVER_S = 24 * 3600.0
 
@@ -103,6 +105,9 @@ class ThermalModel:
                 (_TAU, prior.board_tau_s, _BOUNDS[_TAU]),
             )
         }
+        self._lowest, self._highest = np.full(_N, _SANE_C[0]), np.full(_N, _SANE_C[1])
+        for i, (least, most) in self._bounds.items():
+            self._lowest[i], self._highest[i] = least, most
         self._cores = 0.0
         self._filtered = 0.0
         self._t_s: float | None = None
@@ -141,7 +146,7 @@ class ThermalModel:
         if die_c is not None and _PLAUSIBLE_C[0] < die_c < _PLAUSIBLE_C[1]:
             if not (isfinite(noise_c) and noise_c > 0):
                 noise_c = SENSOR_NOISE_C
-            self._correct(die_c, max(noise_c, 0.05))
+            self._correct(die_c, min(max(noise_c, _NOISE_C[0]), _NOISE_C[1]))
         self._look_back()
 
     def forecast(self, cores: float, horizon_s: float) -> Forecast:
@@ -279,7 +284,11 @@ class ThermalModel:
         x, p, uf = self._x, self._p, self._filtered
         ph = p[:, _BOARD] + uf * p[:, _DIE]
         coming = _STEP_DOUBT * x[_DIE] * (self._cores - uf)
-        s = ph[_BOARD] + uf * ph[_DIE] + noise_c * noise_c + coming * coming
+        known = float(ph[_BOARD] + uf * ph[_DIE])
+        if known <= 0:  # rounding has eaten it up: begin anew from what each number is doubted
+            self._p = np.diag(np.maximum(p.diagonal(), 1e-9))
+            return
+        s = known + noise_c * noise_c + coming * coming
         innovation = die_c - x[_BOARD] - x[_DIE] * uf
         score = float(innovation / sqrt(s))
         if abs(score) > _JUMP_SD:
@@ -337,8 +346,9 @@ class ThermalModel:
         for i, (least, most) in self._bounds.items():
             bounded = min(max(float(x[i]), least), most)
             if bounded != x[i]:
-                x += self._p[:, i] * ((bounded - x[i]) / self._p[i, i])
-                x[i] = bounded
+                x += self._p[:, i] * ((bounded - x[i]) / max(self._p[i, i], 1e-9))
+                # One correction may carry another number away.
+                np.maximum(np.minimum(x, self._highest, out=x), self._lowest, out=x)
 
     def _mean(self, cores: float, horizon_s: float) -> float:
         board, offset, gain, die, log_tau, trend = self._x.tolist()

@@ -34,18 +34,21 @@ _GRACE = 10
 """Samples after trust was regained, in which the model may follow the sensor."""
 _GAP_S = 15.0
 """Without a value for longer a sensor is lost; until then the model bridges the gap."""
-_FROZEN_K = 5.0
-"""The load must have moved the die so far while the reading stood still."""
-_FROZEN_NOISY = 45
+_FROZEN_K = 2.0
+"""The load must have moved the die so far within seconds while the reading stood still."""
+_FROZEN_NOISY = 30
 """Samples without a change of a sensor whose noise is greater than its steps."""
-_NOISY_STEPS = 0.65
-"""Standard deviation of the noise, in steps: below, one value can last for minutes."""
+_ZIGZAG_STEPS = 2.5
+_ZIGZAGS = 2
+"""How often it turns round by so many steps among the last samples, if its noise is greater than its
+steps. Flicker between two neighbours, and ramps, never do: such a sensor can be still for minutes."""
 _STUCK = frozenset({"frozen", "implausible"})
 """What is not cured by the same value again and again."""
 _PATIENCE_S = 600.0
 """A sensor that goes on to move, far below what was expected, is believed after all."""
 _NOISE_SAMPLES = 60
 _NOISE_EVERY = 10
+_NOISE_FILTER = 0.3
 _LEAST_NOISE_C, _MOST_NOISE_C = 0.15, 6.0
 _COARSE = 0.6
 """Steps without noise err for minutes in the same direction: by so much of a step they count."""
@@ -153,24 +156,22 @@ class Fusion:
 
 
 class _Response:
-    """How far the load alone moves the die, by the prior: independent of every sensor."""
+    """How far the load lifts the die above the board, by the prior: independent of every sensor."""
 
     def __init__(self, prior: Prior) -> None:
         self._prior = prior
-        self._slow: float | None = None
-        self._fast = 0.0
+        self._cores: float | None = None
 
     @property
     def die_k(self) -> float:
         """What the die is above the board."""
-        return self._prior.die_k_per_core * self._fast
+        return self._prior.die_k_per_core * (self._cores or 0.0)
 
     def advance(self, dt: float, cores: float) -> float:
-        if self._slow is None:
-            self._slow = self._fast = cores
-        self._slow += (cores - self._slow) * (1 - exp(-dt / self._prior.board_tau_s))
-        self._fast += (cores - self._fast) * (1 - exp(-dt / self._prior.die_tau_s))
-        return self._prior.board_k_per_core * self._slow + self.die_k
+        """Let time pass under a load; gives `die_k`."""
+        before = cores if self._cores is None else self._cores
+        self._cores = before + (cores - before) * (1 - exp(-dt / self._prior.die_tau_s))
+        return self.die_k
 
 
 class _Sensor:
@@ -202,6 +203,7 @@ class _Sensor:
         self._recent: deque[float] = deque(maxlen=_NOISE_SAMPLES)
         self._until_noise = _NOISE_EVERY
         self._step_c = 0.0
+        self._noisy = False
         self._presence = 1.0
 
     def look(
@@ -311,32 +313,32 @@ class _Sensor:
             self._moved_low = min(self._moved_low, moved_k)
             self._moved_high = max(self._moved_high, moved_k)
         self._last_c, self._last_s = value, t_s
-        if self._unchanged < _FROZEN_NOISY // 3:
+        if self._unchanged < _FROZEN_NOISY // 2:
             self._recent.append(value)
         # What stands still tells nothing of its noise: that of before must be remembered.
         self._until_noise -= 1
         if changed and self._until_noise <= 0 and len(self._recent) >= _NOISE_SAMPLES // 2:
             self._until_noise = _NOISE_EVERY
-            self.noise_c = self._noise()
+            self._learn_noise()
 
-    def _noise(self) -> float:
+    def _learn_noise(self) -> None:
         """From second differences, which no slope touches, without the greatest of them."""
         values = list(self._recent)
-        triples = zip(values, values[1:], values[2:], strict=False)
+        triples = list(zip(values, values[1:], values[2:], strict=False))
         squares = sorted((a - 2 * b + c) ** 2 for a, b, c in triples)
         kept = squares[: len(squares) * 9 // 10]
         # 0.62: mean of the lower nine tenths of squared normal numbers; 6: 1 + 4 + 1.
         spread = sqrt(sum(kept) / len(kept) / 0.62 / 6)
-        return min(max(spread, _LEAST_NOISE_C, _COARSE * self._step_c), _MOST_NOISE_C)
+        noise = min(max(spread, _LEAST_NOISE_C, _COARSE * self._step_c), _MOST_NOISE_C)
+        self.noise_c += _NOISE_FILTER * (noise - self.noise_c)
+        turn = _ZIGZAG_STEPS * self._step_c
+        turns = sum((b - a) * (c - b) < 0 and abs(a - 2 * b + c) > turn for a, b, c in triples)
+        self._noisy = turns >= _ZIGZAGS
 
     def _frozen(self) -> bool:
         if self._moved_high - self._moved_low > _FROZEN_K and self._unchanged >= _SPIKES:
             return self.kind == "die"
-        return (
-            self._unchanged >= _FROZEN_NOISY
-            and self._step_c > 0
-            and self.noise_c > _NOISY_STEPS * self._step_c
-        )
+        return self._noisy and self._unchanged >= _FROZEN_NOISY
 
 
 def _level(sensor: _Sensor) -> float:

@@ -8,7 +8,7 @@ from math import floor
 
 @dataclass
 class ToyPlant:
-    """Die, board and case in a chain to the surroundings, integrated in steps of 0.1 s.
+    """Die, board and case in a chain to the surroundings, integrated in steps of 0.2 s.
 
     Power grows with the load, with the clock (throttled in steps above 80 degrees) and, by leakage,
     with the die's own temperature.
@@ -51,7 +51,7 @@ class ToyPlant:
         """Let time pass under a load; gives the cores that really heat, full clock."""
         self._throttle()
         real = cores * self.ratio
-        steps = max(1, round(dt * 10))
+        steps = max(1, round(dt * 5))
         h = dt / steps
         for _ in range(steps):
             to_board = (self.die_c - self.board_c) / self.die_k_per_w
