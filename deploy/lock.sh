@@ -10,7 +10,7 @@ trap 'rm -rf "$temporary"' EXIT
 {
     echo "# Written by 'make lock'. Tested releases for Python 3.11 to 3.13 on Linux."
     "$temporary/venv/bin/uv" pip compile pyproject.toml --universal --python-version 3.11 --no-build \
-        --extra all --group build --group test --group check \
+        --extra all --extra plot --group build --group test --group check \
         --no-header --no-annotate --quiet
 } | grep -v "sys_platform == 'win32'" >"$temporary/constraints.txt"
 mv "$temporary/constraints.txt" constraints.txt
