@@ -8,6 +8,7 @@ from edgeapp.cli import exits
 from edgeapp.cli.arguments import Device, Files, Flag, Sets, existing
 
 if TYPE_CHECKING:
+    from edgeapp.config.device import DeviceConfig
     from edgeapp.errors import Complaint
     from edgeapp.plan.graph import Plan
 
@@ -34,18 +35,32 @@ def check(
     from edgeapp.plan.load import load
 
     try:
-        plans = load(chosen, sets=sets, device=read_device(device), open_models=models)
+        config = read_device(device)
+        plans = load(chosen, sets=sets, device=config, open_models=models)
     except ConfigError as error:
         if not json:
             raise
         _print_json({"ok": False, "mistakes": [_facts(c) for c in error.complaints]})
         return exits.CONFIG
+    doubts = _ladder_doubts(plans, config) if models else []
     if json:
-        _print_json({"ok": True, "pipelines": [_plan_facts(plan) for plan in plans]})
+        facts = [_plan_facts(plan) for plan in plans]
+        _print_json({"ok": True, "pipelines": facts, "ladders": doubts})
     else:
-        for plan in plans:
-            print(_sentence(plan))
+        print(*(_sentence(plan) for plan in plans), *doubts, sep="\n")
     return exits.OK
+
+
+def _ladder_doubts(plans: "tuple[Plan, ...]", config: "DeviceConfig") -> list[str]:
+    """What is doubtful in ladders whose costs were measured on this device: a sentence for each."""
+    from edgeapp.watchdog.costs import costs_file
+
+    measured = [plan for plan in plans if costs_file(config.data_dir, plan.name).exists()]
+    if not measured:
+        return []
+    from edgeapp.service.ladder_doubts import ladder_doubts
+
+    return ladder_doubts(measured, config)
 
 
 def _sentence(plan: "Plan") -> str:

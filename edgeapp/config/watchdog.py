@@ -66,7 +66,7 @@ class WatchdogFile(Settings):
     margin_c: float = Field(
         1.5,
         ge=0,
-        le=40,
+        le=30,
         description="How far below trip_c to stay, in kelvin, beside what the forecast is unsure of.",
     )
     board: str | None = Field(
