@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from edgeapp.simulation.player import Moment, PolicyOf, play
+from edgeapp.simulation.policies import Fixed, fixed_choices
 from edgeapp.simulation.senses import Read
 from edgeapp.simulation.spec import Scenario
+
+_UNHARMED = 0.97
+"""Share of the worth of a fixed choice that is left where it hardly ever is too hot."""
+_NEIGHBOURS = 4
 
 
 @dataclass(slots=True)
@@ -92,3 +97,30 @@ def run(scenario: Scenario, policy_of: PolicyOf, *, read: Read | None = None) ->
     score = Score(scenario.limits.trip_c)
     play(scenario, policy_of, score.note, read=read)
     return score
+
+
+def best_fixed(scenario: Scenario) -> Score:
+    """The best that one choice for the whole time comes to, searched among all of them.
+
+    Worth rises with load until the device gets too hot, and then falls: found by narrowing down,
+    and by trying the neighbours of what was found.
+    """
+    choices = fixed_choices(scenario.tenants)
+    tried: dict[int, Score] = {}
+
+    def score(place: int) -> Score:
+        if place not in tried:
+            settings = choices[place][2]
+            tried[place] = run(scenario, lambda _scenario, _clock: Fixed(settings))
+        return tried[place]
+
+    def safe(place: int) -> bool:
+        return score(place).credit >= score(place).ticks * choices[place][1] * _UNHARMED
+
+    low, high = 0, len(choices) - 1
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if safe(middle) else (low, middle - 1)
+    for place in range(low, min(low + _NEIGHBOURS, len(choices))):
+        score(place)
+    return max(tried.values(), key=lambda one: one.credit)
