@@ -64,6 +64,9 @@ nodes of which this model knows nothing would be taken for it."""
 _STEP_DOUBT = 0.15
 """Of the die's rise that is still to come: how wrong its time constant may be."""
 _MOST_CORES = 256.0
+_LEAST_SD_C = 0.15
+_UNLIKE = 0.09
+"""Of what a change of load does: how wrong a model of two nodes is about it at best."""
 _NOISE_C = (0.05, 20.0)
 _SANE_C = (-150.0, 300.0)
 _PLAUSIBLE_C = (-60.0, 160.0)
@@ -376,6 +379,10 @@ class ThermalModel:
         # The offset goes on wandering: the integral of (1 - exp(-s/tau))² over the horizon.
         wander = h - 2 * tau * (1 - e) + tau / 2 * (1 - e * e)
         a += self._walk[_OFFSET] * wander + self._walk[_BOARD] * tau / 2 * (1 - e * e)
+        # What two nodes are not: always a little, and more for loads that are far from the usual.
+        far = (_UNLIKE * mean1) ** 2
+        a += _LEAST_SD_C**2 + far * self._usual_cores**2
+        b, c = b - far * self._usual_cores, c + far
         return Line(float(mean0), mean1, float(a), b, c)
 
 
