@@ -70,7 +70,7 @@ def notice_of(decision: Decision, variants: Variants) -> GovernorNotice:
     return GovernorNotice(
         schema="edgeapp/governor/1",
         level=decision.level,
-        reason=clean(decision.reason)[:_LONGEST],
+        reason=_plain(decision.reason),
         binding=decision.binding,
         infeasible=decision.infeasible,
         detectors=decision.detectors,
@@ -84,10 +84,10 @@ def notice_of(decision: Decision, variants: Variants) -> GovernorNotice:
         utility=round(decision.utility, 3),
         stages=_stages(decision.settings, variants),
         paused=tuple(sorted(decision.paused)),
-        next_best=clean(decision.next_best)[:_LONGEST],
+        next_best=_plain(decision.next_best),
         swap_price=round(decision.swap_price, 4),
         swaps_last_h=decision.swaps_last_h,
-        trust={clean(each.name): round(each.trust, 2) for each in decision.trust},
+        trust={_plain(each.name): round(each.trust, 2) for each in decision.trust},
     )
 
 
@@ -181,6 +181,11 @@ def governor_facts(notice: GovernorNotice) -> dict[str, Any]:
         "swaps_last_h": notice.swaps_last_h,
         "trust_ratio": dict(notice.trust),
     }
+
+
+def _plain(text: str) -> str:
+    """Of names that files of the kernel gave, what can be shown. `clean` takes longer than a look."""
+    return (text if text.isprintable() else clean(text))[:_LONGEST]
 
 
 def _round(value: float | None, digits: int) -> float | None:
