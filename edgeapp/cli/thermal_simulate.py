@@ -79,7 +79,7 @@ def simulate(
 
 
 def _list(*, json: bool) -> int:
-    from edgeapp.simulation.scenarios import SCENARIOS
+    from edgeapp.simulation.trials import SCENARIOS
 
     if json:
         from json import dumps
@@ -140,8 +140,9 @@ def _job(name: str, hosts: "tuple[Tenant, ...]", seed: int | None) -> _Job:
     Raises:
         Quit: there is no such trace, or it is wrong.
     """
-    from edgeapp.simulation.scenarios import REPORTING_SEEDS, SCENARIOS, tenants
+    from edgeapp.simulation.scenarios import REPORTING_SEEDS, tenants
     from edgeapp.simulation.trace import TraceError, read_trace, trace_of
+    from edgeapp.simulation.trials import SCENARIOS
 
     if name in SCENARIOS:
         made = SCENARIOS[name](REPORTING_SEEDS[0] if seed is None else seed)

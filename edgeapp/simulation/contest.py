@@ -8,8 +8,8 @@ from edgeapp.core.clock import Clock
 from edgeapp.simulation.clairvoyant import clairvoyant
 from edgeapp.simulation.expected import missed
 from edgeapp.simulation.player import Moment, play
-from edgeapp.simulation.policies import none
-from edgeapp.simulation.score import Score, run
+from edgeapp.simulation.policies import none, thresholds
+from edgeapp.simulation.score import Score, best_fixed, run
 from edgeapp.simulation.spec import Expect, Scenario
 from edgeapp.simulation.tree import TreeSenses
 from edgeapp.watchdog.governor import Governor
@@ -112,8 +112,11 @@ def contest(
     scores = {GOVERNOR: score}
     best: float | None = None
     if not alone:
-        tell(f"{scenario.name}: none")
-        scores["none"] = run(scenario, none)
+        for name, policy in (("none", none), ("ladder", thresholds)):
+            tell(f"{scenario.name}: {name}")
+            scores[name] = run(scenario, policy)
+        tell(f"{scenario.name}: best fixed choice")
+        scores["best fixed"] = best_fixed(scenario)
         tell(f"{scenario.name}: best possible")
         best = clairvoyant(scenario).utility
     return Contest(scenario, scores, best, tuple(missed(scenario.expect, score, best)))

@@ -87,12 +87,12 @@ def plant_of(table: Table) -> PlantSpec:
 def _tells(table: Table) -> tuple[Signal, ...]:
     if not table.has("tells"):
         return _PLANT.tells
-    known = [one for one in table.items("tells", most=len(_SIGNALS)) if one in _SIGNALS]
-    given = table.raw("tells")
-    if isinstance(given, list) and (len(known) < len(given) or len(set(known)) < len(known)):
+    given = table.items("tells", most=len(_SIGNALS))
+    known = tuple(signal for one in given for signal in _SIGNALS if one == signal)
+    if len(known) < len(given) or len(set(known)) < len(known):
         remedy = f"list each once of {', '.join(_SIGNALS)}"
         table.problems.add(table.path("tells"), "lists what no device tells, or twice", remedy)
-    return tuple(signal for signal in _SIGNALS if signal in known)
+    return known
 
 
 def _nodes(table: Table) -> tuple[Node, ...]:

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from edgeapp.cli import exits, main
-from edgeapp.simulation.scenarios import SCENARIOS
 from edgeapp.simulation.trace import read_trace, write_trace
+from edgeapp.simulation.trials import SCENARIOS
 from tests.simulation.bench_device import BenchDevice
 from tests.simulation.test_fitted import COURSE
 from tests.simulation.test_fitted import recording as recording_of
@@ -112,7 +112,7 @@ def test_a_device_is_simulated_and_compared(tmp_path: Path, capsys: Capture) -> 
     assert re.search(
         r"^ambient_step, seed 7 .*: 2:00, 3 pipelines, trip at 80 °C$", shown, re.MULTILINE
     )
-    for policy in ("governor", "none", "clairvoyant"):
+    for policy in ("governor", "none", "ladder", "best fixed", "clairvoyant"):
         assert re.search(rf"^  {policy} +\d+\.\d %", shown, re.MULTILINE)
     assert "All that the trace expects was met." in shown
 
@@ -232,6 +232,7 @@ def test_pipelines_of_files_run_on_the_simulated_device(
 # -- fit ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_recording_is_fitted_and_what_was_made_is_simulated(
     tmp_path: Path, capsys: Capture
 ) -> None:

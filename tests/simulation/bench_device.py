@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from edgeapp.core.clock import FakeClock
 from edgeapp.simulation.plant import Plant
-from edgeapp.simulation.scenarios import SCENARIOS, soc_sensor
+from edgeapp.simulation.scenarios import cool_idle, soc_sensor
 from edgeapp.simulation.spec import DeviceState, Inputs, Node, PlantSpec, Power, SensorSpec
 from edgeapp.simulation.tree import TreeSenses
 from edgeapp.watchdog.readings import Readings
@@ -27,7 +27,7 @@ class BenchDevice:
         ambient_c: float = 25.0,
     ) -> None:
         self.inputs = Inputs(ambient_c=((0.0, ambient_c),))
-        made = SCENARIOS["cool_idle"](1)
+        made = cool_idle(1)
         scenario = replace(made, plant=plant, inputs=self.inputs, sensors=sensors)
         self.plant = Plant(plant)
         self.clock = FakeClock()

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from edgeapp.simulation.checked import TraceError
-from edgeapp.simulation.scenarios import SCENARIOS
 from edgeapp.simulation.spec import Expect, Fault, Inputs
 from edgeapp.simulation.trace import Trace, read_trace, trace_of, write_trace
 from edgeapp.simulation.trace_samples import Samples
+from edgeapp.simulation.trials import SCENARIOS
 from edgeapp.watchdog.limits import BatteryGoal, Limits
 from tests.simulation.traces import PLANT, RECORDING, SENSOR, plant, recording, written
 

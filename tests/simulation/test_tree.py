@@ -8,7 +8,7 @@ from time import process_time
 
 import pytest
 
-from edgeapp.simulation.scenarios import SCENARIOS, soc_sensor
+from edgeapp.simulation.scenarios import cool_idle, soc_sensor
 from edgeapp.simulation.senses import Senses
 from edgeapp.simulation.spec import DeviceState, Fault, Inputs, Scenario, SensorSpec
 from edgeapp.simulation.trace import Trace
@@ -21,7 +21,7 @@ ALL = ("clock", "throttled", "undervoltage", "power", "pressure", "memory")
 
 
 def device(*sensors: SensorSpec, tells: tuple[str, ...] = ALL) -> Scenario:
-    made = SCENARIOS["cool_idle"](1)
+    made = cool_idle(1)
     plant = replace(made.plant, tells=tells, battery_wh=20.0)  # type: ignore[arg-type]  # of ALL
     inputs = Inputs(on_ac=((0.0, 1.0),))
     return replace(made, plant=plant, inputs=inputs, sensors=sensors or (soc_sensor(),))
