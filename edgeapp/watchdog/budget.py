@@ -17,9 +17,11 @@ from edgeapp.watchdog.tick import Binding
 
 SOON_S = 30.0
 LATER_S = 300.0
+LATER_SIGMAS = 0.3
+"""How sure it shall be that a choice holds for good: in time there is time to choose again."""
 SELDOM = 0.01
 """Share of the time below which bursts are not provided for."""
-STEPS = 12
+STEPS, ZOOMS = 6, 3
 PEAK_COST = 0.4
 """Of all utility, what each kelvin above the limit is thought to cost while it lasts."""
 HARD_K = 0.4
@@ -105,7 +107,7 @@ def heat_later(
     """
     bursts = load.bursts
     q, quiet, high = bursts.share, bursts.quiet, bursts.quiet + bursts.height
-    total = model.cores_at(limit_c, LATER_S)
+    total = model.cores_at(limit_c, LATER_S, sigmas=LATER_SIGMAS)
     usual = total - bursts.mean
     gain, soon = _gain(model, LATER_S), _gain(model, min(bursts.length_s, LATER_S / 2))
     slow = gain - soon
@@ -113,20 +115,27 @@ def heat_later(
         return Cap("heat_300s", max(usual, least))
     # The mean load heats slowly, what differs from it for the length of a burst heats soon: the
     # die ends at slow * mean + soon * (load of now), and the limit is at gain * total.
-    best, chosen = -inf, least
     others = quiet + q * bursts.height
-    span = max(usual + 1.0, least) - least
-    grid = [(least + span * i / STEPS, worth(least + span * i / STEPS)) for i in range(STEPS + 1)]
-    for place, (u, worth_u) in enumerate(grid):
-        for v, worth_v in grid[: place + 1]:
-            slowly = slow * ((1 - q) * u + q * v + others) - gain * total
-            between_k = max(0.0, slowly + soon * (u + quiet))
-            over_k = max(0.0, slowly + soon * (v + high))
-            too_hot = (1 - q) * between_k + q * over_k
-            value = (1 - q) * worth_u + q * worth_v - PEAK_COST * too_hot
-            if value > best:
-                best, chosen = value, u
-    return Cap("heat_300s", chosen)
+
+    def value(u: float, v: float) -> float:
+        slowly = slow * ((1 - q) * u + q * v + others) - gain * total
+        between_k = max(0.0, slowly + soon * (u + quiet))
+        over_k = max(0.0, slowly + soon * (v + high))
+        too_hot = (1 - q) * between_k + q * over_k
+        return (1 - q) * worth(u) + q * worth(min(u, v)) - PEAK_COST * too_hot
+
+    u = v = least
+    width = max(usual + 1.0 - least, 0.1)
+    for _ in range(ZOOMS):
+        low_u, low_v = max(least, u - width), max(least, v - width)
+        step_u, step_v = (u + width - low_u) / STEPS, (v + width - low_v) / STEPS
+        _, u, v = max(
+            (value(low_u + i * step_u, low_v + j * step_v), low_u + i * step_u, low_v + j * step_v)
+            for i in range(STEPS + 1)
+            for j in range(STEPS + 1)
+        )
+        width = max(step_u, step_v)
+    return Cap("heat_300s", u)
 
 
 def _gain(model: ThermalModel, horizon_s: float) -> float:

@@ -13,7 +13,7 @@ FIRST_PRICE = 0.006
 """Of a swap while there were none: a gain below this is not worth loading a model for."""
 STEEP_PRICE = 0.03
 """What is added when the swaps of an hour are used up."""
-PATIENCE_S = 120.0
+PATIENCE_S = 60.0
 """How long a gain must be waited for until it counts as much as a swap's price."""
 MOST_TIMES = 6.0
 

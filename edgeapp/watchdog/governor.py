@@ -43,7 +43,7 @@ FORECASTS = 10
 """Ticks in a row whose forecasts must all allow a climb."""
 LATER_EVERY_S = 5.0
 """How often it is worked out what holds for good; it changes slowly."""
-CLIMB_SHARE = 0.97
+CLIMB_SHARE = 0.985
 """Of what is allowed, what a climb may use: noise shall not take it back."""
 LEAST_GAIN = 0.002
 """Of all utility, below which nothing is changed for the better."""
