@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from edgeapp.config.device import DeviceConfig
-from edgeapp.core.clock import NS
+from edgeapp.core.clock import NS, ns
 from edgeapp.core.dial import LEASE_S
 from edgeapp.core.message import Message
 from edgeapp.runtime.app import App
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 TICK_S = 1.0
 STALLED_S = 3.0
 """A tick that takes longer counts as stalled; by `LEASE_S` the models are on their floor."""
+FIRST_S = 30.0
+"""So long the first tick may take: modules are loaded, and large model files are read."""
 _LOOK_S = 0.5
 
 
@@ -72,7 +74,8 @@ class Watchdog:
     async def _live(self, _stop: asyncio.Event) -> None:
         """Govern on one thread until that crashes, or until cancelled."""
         loop = asyncio.get_running_loop()
-        life = _Life(loop.create_future(), self._app.kit.clock.now_ns())
+        # As if it came round in a while: until then nothing is missed.
+        life = _Life(loop.create_future(), self._app.kit.clock.now_ns() + ns(FIRST_S - STALLED_S))
         threading.Thread(target=self._work, args=(life, loop), name=WATCHDOG, daemon=True).start()
         stalled = False
         try:
