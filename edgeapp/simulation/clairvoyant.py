@@ -33,8 +33,8 @@ from edgeapp.simulation.spec import Scenario
 
 Array = NDArray[np.float64]
 
-_BLOCK_S = 30
-"""Longest block of ticks with one price."""
+_BLOCKS = 360
+"""So many blocks of ticks with one price each: of 30 s in a run of 3 h."""
 _EDGES_S = (0, 5, 15)
 """Blocks end so long after the load of others has jumped, too: the die follows within seconds."""
 
@@ -167,7 +167,7 @@ class _World:
 
     def _blocks(self) -> NDArray[np.int64]:
         """Ticks at which blocks begin."""
-        cuts = set(range(0, self.ticks, _BLOCK_S))
+        cuts = set(range(0, self.ticks, -(-self.ticks // _BLOCKS)))
         for series in (self.foreign, self.cap, self.factors):
             for jump in (np.flatnonzero(np.diff(series)) + 1).tolist():
                 cuts |= {jump + edge for edge in _EDGES_S if jump + edge < self.ticks}

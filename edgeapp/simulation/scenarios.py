@@ -69,11 +69,11 @@ def pi5(rng: random.Random, start_c: float) -> PlantSpec:
 def tenants() -> tuple[Tenant, ...]:
     """A camera, a vibration sensor that is critical, and a microphone."""
     return (
-        tenant("camera", 5.0, 0.175, (1.0, 0.95, 0.88, 0.78), deadline_s=0.42),
+        tenant("camera", 5.0, 0.165, (1.0, 0.95, 0.88, 0.78), deadline_s=0.42),
         tenant(
             "vibration",
             2.0,
-            0.35,
+            0.37,
             (1.0, 0.96, 0.9, 0.8),
             deadline_s=0.8,
             divisors=(1, 2),
