@@ -13,8 +13,8 @@ FIRST_PRICE = 0.006
 """Of a swap while there were none: a gain below this is not worth loading a model for."""
 STEEP_PRICE = 0.03
 """What is added when the swaps of an hour are used up."""
-PATIENCE_S = 60.0
-"""How long a gain must be waited for until it counts as much as a swap's price."""
+PATIENCE_S = 90.0
+"""How long a gain must last to be worth a swap at its plain price."""
 MOST_TIMES = 6.0
 
 _MOST_SWAPS = 4096
@@ -59,7 +59,11 @@ class Calm:
         used = self.swaps(now_s) / self._swaps_per_h
         return FIRST_PRICE + STEEP_PRICE * used * used
 
-    def patient_price(self, now_s: float) -> float:
+    def price_for(self, now_s: float, lasts_s: float) -> float:
+        """The same for a change that will last so long: what is short has to bring more."""
+        return self.price(now_s) * min(MOST_TIMES, PATIENCE_S / max(lasts_s, 1.0))
+
+    def price_of_waiting(self, now_s: float) -> float:
         """The same for what can wait: high after a change, falling while nothing changes.
 
         What is lost by waiting adds up, and a swap is due when it outweighs the price: whoever
@@ -67,7 +71,7 @@ class Calm:
         (ski rental: Karlin et al., Algorithmica 3, 1988).
         """
         waited_s = HOUR_S if self._changed_s is None else now_s - self._changed_s
-        return self.price(now_s) * min(MOST_TIMES, PATIENCE_S / max(waited_s, 1.0))
+        return self.price_for(now_s, waited_s)
 
     def may_shed(self, now_s: float) -> bool:
         """Whether the last step down has had its time."""

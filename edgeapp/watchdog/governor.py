@@ -25,7 +25,7 @@ from edgeapp.watchdog.ceiling import Ceiling
 from edgeapp.watchdog.checks import floor_of, impossible
 from edgeapp.watchdog.choices import Choices, Chooser, Wanted
 from edgeapp.watchdog.detectors import Detectors, Findings
-from edgeapp.watchdog.ladder import CLOSED, LadderError, Tenant
+from edgeapp.watchdog.ladder import CLOSED, Ladder, LadderError, Tenant
 from edgeapp.watchdog.levels import HIGH_LOAD, headroom_of, level_of
 from edgeapp.watchdog.limits import Limits, Prior
 from edgeapp.watchdog.load import Load
@@ -47,6 +47,8 @@ CLIMB_SHARE = 0.985
 """Of what is allowed, what a climb may use: noise shall not take it back."""
 LEAST_GAIN = 0.002
 """Of all utility, below which nothing is changed for the better."""
+SHORT_S = 20.0
+"""Of a burst, what is thought to be left of it at least."""
 INFEASIBLE_TICKS = 5
 """In a row, before it is said that even the floor is too much, and that it no longer is."""
 
@@ -280,7 +282,7 @@ class Governor:
         choices = self._choices(sight, obey_pins=True)
         # At first nothing is known of the minutes to come, and nothing has to be changed yet.
         cap = allowed.stay if first else allowed.choose
-        price = 0.0 if first else None
+        price = 0.0 if first else self._price_of_giving_way(sight, choices)
         found = self._solve(sight, choices, cap.cores, price)
         self._urgent = False
         if not found.feasible and any(stage.pinned for stage in sight.work.stages.values()):
@@ -317,26 +319,26 @@ class Governor:
             if pinned.feasible:
                 self._urgent = False
                 return pinned
-        price = self._calm.patient_price(sight.now_s) * choices.weight
+        price = self._calm.price_of_waiting(sight.now_s) * choices.weight
         found = self._solve(sight, choices, cores, price)
         self._remember_next(choices, found)
         gain = found.utility - price * found.swaps - have
         return found if found.feasible and gain > least_gain else None
 
-    def _solve(
-        self, sight: Sight, choices: Choices, cores: float, price: float | None = None
-    ) -> Allocation:
+    def _price_of_giving_way(self, sight: Sight, choices: Choices) -> float:
+        """Of a swap: less where it is for long, more for a burst that rates can get us through."""
+        bursts = self._load.bursts
+        lasts_s = budget.LATER_S if bursts.age_s is None else max(SHORT_S, bursts.left_s)
+        return self._calm.price_for(sight.now_s, lasts_s) * choices.weight
+
+    def _solve(self, sight: Sight, choices: Choices, cores: float, price: float) -> Allocation:
         cap_mb = self._memory.cap_mb
         return allocate(
             choices.groups,
             cores=cores / self._load.ratio,
             memory_mb=cap_mb if isfinite(cap_mb) else None,
-            price=self._price(sight, choices) if price is None else price,
+            price=price,
         )
-
-    def _price(self, sight: Sight, choices: Choices) -> float:
-        """Of a swap, in the utility of options."""
-        return self._calm.price(sight.now_s) * choices.weight
 
     def _remember_next(self, choices: Choices, found: Allocation) -> None:
         second = found.runner_up
@@ -351,7 +353,13 @@ class Governor:
             for tenant, option in zip(self._tenants, chosen, strict=True)
             if option.paused and tenant.name not in stopped and not tenant.critical
         )
-        settings = {key: setting for option in chosen for key, setting in option.settings.items()}
+        settings = {
+            ladder.key: _possible(
+                tenant, ladder, option.settings[ladder.key], sight.work.stages[ladder.key].struck
+            )
+            for tenant, option in zip(self._tenants, chosen, strict=True)
+            for ladder in tenant.ladders
+        }
         self._wanted = Wanted(settings, paused)
         if before is not None and self._wanted != before:
             held = before.settings
@@ -523,6 +531,15 @@ class Governor:
         if problems := impossible(tenants, self._limits, self._prior):
             raise LadderError(problems)
         return tuple(tenants)
+
+
+def _possible(tenant: Tenant, ladder: Ladder, setting: Setting, struck: frozenset[int]) -> Setting:
+    """The setting, unless a stage that rests now could not begin again with it."""
+    if setting.rung in struck and len(struck) < len(ladder.rungs):
+        setting = Setting(floor_of(ladder, struck), setting.divisor)
+    if setting.divisor == CLOSED and tenant.critical:
+        setting = Setting(setting.rung, ladder.divisors[-1])
+    return setting
 
 
 def _carried(wanted: Wanted, tenants: Sequence[Tenant]) -> Wanted:
