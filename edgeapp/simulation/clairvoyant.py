@@ -106,12 +106,12 @@ class _World:
             self.frontiers.append(chains[cap, level])
 
     def run(self, cores: Array | None) -> Array:
-        """Die at the beginning of each tick, for so many busy cores at the full clock."""
+        """Die at the end of each tick, for so many busy cores at the full clock."""
         heat = np.zeros(self.ticks) if cores is None else cores * self.watts
         state, die = self.start, np.empty(self.ticks)
         for k in range(self.ticks):
-            die[k] = state[0]
             state = self._next(state, k, heat[k])
+            die[k] = state[0]
         return die
 
     def _next(self, state: Array, k: int, heat_w: float) -> Array:
@@ -125,9 +125,9 @@ class _World:
         later = np.zeros(self.nodes)
         for k in range(self.ticks - 1, -1, -1):
             rows = self.rows[self.factors[k]]
+            later[0] += prices[k]
             costs[k] = rows[:, self.nodes] @ later
             later = rows[:, : self.nodes].T @ later
-            later[0] += prices[k]
         return costs
 
     def solve(self) -> Clairvoyant:
@@ -139,7 +139,6 @@ class _World:
     def bound(self, prices: Array) -> float:
         """Upper bound of the summed credit for these prices, whatever they are."""
         prices = np.clip(prices, 0.0, OVER_COST)
-        prices[0] = 0.0  # nobody can do anything about the start
         throttle, power = self.spec.throttle, self.spec.power
         costs = self.watt_prices(prices)
         per_core = costs * self.watts
@@ -161,7 +160,7 @@ class _World:
             min(throttle.steps), self.cap
         ) ** (power.freq_exp)
         resting = -costs * power.core_w * least
-        back = prices * throttle.hyst_c
+        back = np.append(0.0, prices[:-1]) * throttle.hyst_c
         total = float(prices @ (throttle.on_c - self.run(None)))
         return total + _best_path(earned, resting, back, hot=bool(self.start[0] >= throttle.on_c))
 
@@ -184,9 +183,9 @@ class _World:
             total = np.zeros(blocks)
             for k in range(starts[b], starts[b] + sizes[b]):
                 rows = self.rows[self.factors[k]]
-                total += moved[0]
                 moved = rows[:, :count] @ moved
                 moved[:, b] += rows[:, count] * self.watts[k]
+                total += moved[0]
             heat[b] = total / sizes[b]
         idle = self.run(self.foreign)
         room = self.spec.throttle.on_c - np.add.reduceat(idle, starts) / sizes

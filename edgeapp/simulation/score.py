@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from edgeapp.simulation.player import Moment, PolicyOf, play
@@ -9,9 +10,8 @@ from edgeapp.simulation.policies import Fixed, fixed_choices
 from edgeapp.simulation.senses import Read
 from edgeapp.simulation.spec import Scenario
 
-_UNHARMED = 0.97
-"""Share of the worth of a fixed choice that is left where it hardly ever is too hot."""
-_NEIGHBOURS = 4
+_TRIED = 8
+"""Fixed choices that are tried before the neighbours of the best of them."""
 
 
 @dataclass(slots=True)
@@ -99,28 +99,25 @@ def run(scenario: Scenario, policy_of: PolicyOf, *, read: Read | None = None) ->
     return score
 
 
-def best_fixed(scenario: Scenario) -> Score:
-    """The best that one choice for the whole time comes to, searched among all of them.
+def best_fixed(scenarios: Sequence[Scenario]) -> list[Score]:
+    """What the best single choice for all of these worlds comes to in each of them.
 
-    Worth rises with load until the device gets too hot, and then falls: found by narrowing down,
-    and by trying the neighbours of what was found.
+    Worth rises with load until devices get too hot, and then falls: some of all sensible choices
+    are tried, and then the neighbours of the best of them. All have the same pipelines.
     """
-    choices = fixed_choices(scenario.tenants)
-    tried: dict[int, Score] = {}
+    choices = fixed_choices(scenarios[0].tenants)
+    tried: dict[int, list[Score]] = {}
 
-    def score(place: int) -> Score:
+    def worth(place: int) -> float:
         if place not in tried:
             settings = choices[place][2]
-            tried[place] = run(scenario, lambda _scenario, _clock: Fixed(settings))
-        return tried[place]
+            tried[place] = [run(one, lambda _one, _clock: Fixed(settings)) for one in scenarios]
+        return sum(score.utility for score in tried[place])
 
-    def safe(place: int) -> bool:
-        return score(place).credit >= score(place).ticks * choices[place][1] * _UNHARMED
-
-    low, high = 0, len(choices) - 1
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if safe(middle) else (low, middle - 1)
-    for place in range(low, min(low + _NEIGHBOURS, len(choices))):
-        score(place)
-    return max(tried.values(), key=lambda one: one.credit)
+    step = max(1, len(choices) // _TRIED)
+    best = max(range(0, len(choices), step), key=worth)
+    while step > 1:
+        step //= 2
+        near = [place for place in (best - step, best, best + step) if 0 <= place < len(choices)]
+        best = max(near, key=worth)
+    return tried[best]

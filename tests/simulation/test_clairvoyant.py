@@ -23,7 +23,7 @@ from edgeapp.simulation.trials import SCENARIOS
 from tests.simulation.small_worlds import script, small, two_rungs
 
 
-@pytest.mark.parametrize(("foreign", "ambient_c"), [(0.0, 40.0), (0.2, 45.0), (0.0, 47.0)])
+@pytest.mark.parametrize(("foreign", "ambient_c"), [(0.0, 40.0), (0.02, 45.0), (0.0, 47.0)])
 def test_equals_exhaustive_search_where_nothing_has_to_be_loaded(
     foreign: float, ambient_c: float
 ) -> None:
