@@ -19,7 +19,7 @@ from edgeapp.simulation.expected import missed
 from edgeapp.simulation.player import PolicyOf
 from edgeapp.simulation.policies import none, thresholds
 from edgeapp.simulation.scenarios import HEAT, REPORTING_SEEDS
-from edgeapp.simulation.score import Score, best_fixed, run
+from edgeapp.simulation.score import Score, best_fixed, one_for_all, run
 from edgeapp.simulation.spec import Scenario
 from edgeapp.simulation.trials import SCENARIOS, SENSOR_FAULTS, with_prior
 from edgeapp.watchdog.governor import Governor
@@ -64,7 +64,7 @@ def play_one(task: tuple[str, int]) -> list[Cell]:
     name, seed = task
     if not name:
         worlds = [make(seed) for make in HEAT.values()]
-        found = zip(worlds, best_fixed(worlds), strict=True)
+        found = zip(worlds, one_for_all(worlds), strict=True)
         return [_cell(one, FIXED, score, clairvoyant(one).utility) for one, score in found]
     scenario = SCENARIOS[name](seed)
     best = clairvoyant(scenario).utility
@@ -74,7 +74,7 @@ def play_one(task: tuple[str, int]) -> list[Cell]:
 
 def _score(scenario: Scenario, policy: str) -> Score:
     if policy == FIXED_HERE:
-        return best_fixed([scenario])[0]
+        return best_fixed(scenario)
     if policy in {WORSE, BETTER}:
         return run(with_prior(scenario, 0.7 if policy == WORSE else 1.3), governor)
     others: dict[str, PolicyOf] = {GOVERNOR: governor, LADDER: thresholds, NONE: none}

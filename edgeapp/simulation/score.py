@@ -99,7 +99,12 @@ def run(scenario: Scenario, policy_of: PolicyOf, *, read: Read | None = None) ->
     return score
 
 
-def best_fixed(scenarios: Sequence[Scenario]) -> list[Score]:
+def best_fixed(scenario: Scenario) -> Score:
+    """What the best choice that is never changed comes to, for whoever knew the world before."""
+    return one_for_all([scenario])[0]
+
+
+def one_for_all(scenarios: Sequence[Scenario]) -> list[Score]:
     """What the best single choice for all of these worlds comes to in each of them.
 
     Worth rises with load until devices get too hot, and then falls: some of all sensible choices
