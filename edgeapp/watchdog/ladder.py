@@ -54,6 +54,11 @@ class Ladder:
         """What it is called."""
         return self.pipeline, self.stage
 
+    @property
+    def may_divide(self) -> bool:
+        """Whether packets may be left out, be it some or, with its gate closed, all of them."""
+        return self.divisors != (1,)
+
     def utility(self, setting: Setting) -> float:
         """What the answers of a setting are worth, 0..1; 1 is the best rung at full rate."""
         if setting.divisor == CLOSED:

@@ -94,7 +94,8 @@ def options_of(
         )
         pin = own.pinned if obey_pins and own is not None else None
         pinned = pinned or pin is not None
-        parts = [stage.part(pin)] if pin is not None else stage.parts(closable=not tenant.critical)
+        closable = not tenant.critical and ladder.may_divide
+        parts = [stage.part(pin)] if pin is not None else stage.parts(closable=closable)
         found = _worth_keeping([one.beside(other) for one in found for other in parts])
     worth = tenant.weight / len(tenant.ladders) if tenant.ladders else tenant.weight
     keys = [ladder.key for ladder in tenant.ladders]
@@ -225,6 +226,8 @@ def _now(
 ) -> Setting | None:
     """What a stage does or was told to do; None: nothing yet."""
     wanted = None if held is None else held.get(ladder.key)
+    if wanted is not None and not ladder.may_divide:
+        wanted = Setting(wanted.rung)  # it was another ladder when this was wanted
     if wanted is not None and (own is None or wanted.rung not in own.struck):
         return wanted if wanted.rung < len(ladder.rungs) else None
     if own is not None and own.actual.rung < len(ladder.rungs):

@@ -1,5 +1,6 @@
 """A governor at work on a device in memory: what it hears, which dials it turns, what it tells."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,19 @@ def test_pipelines_that_come_and_go_are_governed_from_then_on(
     del world.pipelines[0]
     world.run(3)
     assert {stage.pipeline for stage in world.governing.state.stages} == {"other"}  # type: ignore[union-attr]
+
+
+def test_a_model_that_needs_every_packet_gets_every_packet_or_is_paused(
+    measured: Plan, tmp_path: Path
+) -> None:
+    whole = {name: replace(stage, gate_for=None) for name, stage in measured.stages.items()}
+    world = World(tmp_path, [replace(measured, stages=whole)])
+    world.run(30)
+    world.ambient_c = world.board_c = 95.0
+    divisors = set()
+    world.run(60, lambda: divisors.add(wanted(world).divisor))
+    assert divisors == {1}
+    assert world.pipelines[0].held
 
 
 def test_a_furnace_stops_what_is_not_critical_and_says_that_it_is_one(

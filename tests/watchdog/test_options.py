@@ -198,8 +198,17 @@ def test_a_rung_that_is_as_good_in_nothing_is_left_out_unless_it_runs() -> None:
 
 
 def test_no_divisors_where_packets_must_not_be_left_out() -> None:
-    found = options(tenant(ladder(divisors=(1,)), critical=True), HERE)
+    found = options(tenant(ladder(divisors=(1,))), HERE)
     assert {s.divisor for s in settings_of(found)} == {1}
+    assert found[0].paused
+
+
+def test_what_was_divided_before_its_model_was_exchanged_is_divided_no_more() -> None:
+    for divisor in (CLOSED, 4):
+        held = {("porch", "detect"): Setting(1, divisor)}
+        found = options(tenant(ladder(divisors=(1,))), HERE, held=held)
+        assert {s.divisor for s in settings_of(found)} == {1}
+        assert only(found, Setting(1)).now
 
 
 def test_what_was_pinned_before_at_a_rate_of_its_own_may_stay() -> None:
