@@ -82,9 +82,13 @@ def heat_soon(model: ThermalModel, load: Load, limit_c: float, trip_c: float, le
     return Cap("heat_30s", cores)
 
 
-def heat_of_burst(model: ThermalModel, load: Load, limit_c: float, least: float) -> Cap:
-    """What keeps the die below the limit to the end of the burst of now, if anything does."""
-    cores = model.cores_at(limit_c, max(SOON_S, load.bursts.left_s)) - load.foreign
+def heat_of_burst(model: ThermalModel, load: Load, trip_c: float, least: float) -> Cap:
+    """What is expected to keep the die below the trip to the end of the burst of now.
+
+    Without margins: it may end sooner, and `heat_soon` holds all the while.
+    """
+    horizon_s = max(SOON_S, load.bursts.left_s)
+    cores = model.cores_at(trip_c - HARD_K, horizon_s, sigmas=0.0) - load.foreign
     return Cap("heat_30s", max(cores, least))
 
 

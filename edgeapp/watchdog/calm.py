@@ -11,7 +11,7 @@ CLIMB_EVERY_S = 5.0
 """Between two looks for something better: they cost more than a tick in which nothing changes."""
 FIRST_PRICE = 0.006
 """Of a swap while there were none: a gain below this is not worth loading a model for."""
-STEEP_PRICE = 0.03
+STEEP_PRICE = 0.04
 """What is added when the swaps of an hour are used up."""
 PATIENCE_S = 90.0
 """How long a gain must last to be worth a swap at its plain price."""

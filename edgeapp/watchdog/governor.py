@@ -39,7 +39,7 @@ from edgeapp.watchdog.thermal_model import ThermalModel
 from edgeapp.watchdog.tick import Binding, Decision, Reading, Work
 from edgeapp.watchdog.trust import Fused, Fusion
 
-FORECASTS = 10
+FORECASTS = 5
 """Ticks in a row whose forecasts must all allow a climb."""
 LATER_EVERY_S = 5.0
 """How often it is worked out what holds for good; it changes slowly."""
@@ -245,7 +245,7 @@ class Governor:
             self._later = budget.heat_later(model, load, limit_c, worth, least)
         choose = [stay, self._later]
         if load.bursts.age_s is not None:
-            choose.append(budget.heat_of_burst(model, load, limit_c, least))
+            choose.append(budget.heat_of_burst(model, load, limits.trip_c, least))
         return Budget(stay, tightest(choose))
 
     def _caps(self, sight: Sight) -> list[Cap]:
