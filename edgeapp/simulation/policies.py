@@ -73,10 +73,10 @@ class Thresholds:
         self,
         tenants: Sequence[Tenant],
         *,
-        down_c: float = 77.0,
-        up_c: float = 73.0,
-        down_every_s: int = 8,
-        up_every_s: int = 60,
+        down_c: float = 78.0,
+        up_c: float = 70.0,
+        down_every_s: int = 5,
+        up_every_s: int = 120,
     ) -> None:
         self._levels = levels_of(tenants)
         self._down_c, self._up_c = down_c, up_c
