@@ -1,8 +1,8 @@
 """Every acceptance measurement, with its bound, as the table `docs/acceptance.md`.
 
 Timings are ratios of alternating runs; what a test shows is shown by running that test here and
-now, and the figures that it prints stand beside it. Takes more than an hour; `cost`, `shown`,
-`senses` or `mqtt` as an argument renews that section alone. Exit code 1: a bound was missed.
+now, and the figures that it prints stand beside it. Takes more than two hours; `cost`, `shown`,
+`senses`, `mqtt` or `watchdog` as an argument renews that section alone. Exit code 1: a bound was missed.
 """
 
 import os
@@ -17,13 +17,17 @@ from importlib.metadata import version
 
 from benchmarks import (
     camera_cost,
+    governor_cost,
+    governor_scenarios,
     hog,
     instructions,
     light_pipelines,
     motion,
     outbox_bytes,
+    readings,
     rules,
     startup,
+    swaps,
     threads,
     tracking,
     uplink,
@@ -139,6 +143,37 @@ MQTT = {
     ),
 }
 
+WATCHDOG_COST: Sequence[Callable[[], list[Row]]] = (
+    governor_scenarios.rows,
+    governor_cost.rows,
+    readings.rows,
+    swaps.rows,
+)
+
+WATCHDOG = {
+    "clairvoyant: equals exhaustive search, below no policy": (
+        "tests/simulation/test_clairvoyant.py"
+    ),
+    "one reporting seed of each world": "tests/simulation/test_scenarios.py",
+    "the simulated device, traces, fuzzed traces, fitted devices": (
+        "tests/simulation/test_plant.py tests/simulation/test_app_model.py "
+        "tests/simulation/test_trace.py tests/simulation/test_trace_fuzz.py "
+        "tests/simulation/test_tree.py tests/simulation/test_replay.py "
+        "tests/simulation/test_fitted.py tests/simulation/test_calibration.py"
+    ),
+    "thermal model on another plant, sensors, detectors, readings, allocation, governor": (
+        "tests/watchdog"
+    ),
+    "200 forced swaps under load; whatever is asked of a dial": (
+        "tests/faults/test_swaps.py tests/models/test_swap_laws.py"
+    ),
+    "CPU hogs beside the real process": "tests/service/test_hog.py",
+    "the driver: hangs, crashes, heat, reload": (
+        "tests/service/test_watchdog.py tests/service/test_governing.py"
+    ),
+    "thermal record, simulate, fit; calibrate": ("tests/cli/test_thermal.py"),
+}
+
 
 def main(wanted: Sequence[str]) -> int:
     """Measure the wanted sections (none named: all), print each row as it comes, write them."""
@@ -154,6 +189,10 @@ def main(wanted: Sequence[str]) -> int:
         "MQTT": [
             *(partial(_said, measure) for measure in MQTT_COST),
             *_all_shown(MQTT),
+        ],
+        "Watchdog": [
+            *(partial(_said, measure) for measure in WATCHDOG_COST),
+            *_all_shown(WATCHDOG),
         ],
     }
     text, missed = _INTRODUCTION, False
