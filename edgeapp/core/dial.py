@@ -80,6 +80,15 @@ class Dial:
         until_ns = self._clock.now_ns() + ns(lease_s)
         self._wish = _Wish(setting, until_ns, urgent, standby)
 
+    def release(self) -> None:
+        """Forget what was wanted: nobody governs this stage, and it gives its best. Any thread."""
+        self._wish = None
+
+    def abandon(self) -> None:
+        """The floor, also where nothing was ever wanted: whoever should govern cannot. Any thread."""
+        if self._wish is None:
+            self._wish = _Wish(Setting(0), self._clock.now_ns(), urgent=False, standby=True)
+
     def pin(self, setting: Setting, *, for_s: float | None = None, force: bool = False) -> None:
         """Hold a setting, whatever the governor wants: for so long, or until `unpin`. Any thread.
 

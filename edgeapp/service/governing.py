@@ -142,6 +142,8 @@ class Governing:
             if stage.variants
         }
         kept = {pipeline.plan.name for pipeline in known}  # a new dial begins at the best
+        self._rates = {key: hz for key, hz in self._rates.items() if key[0] in kept}
+        self._calls = {key: call for key, call in self._calls.items() if key[0] in kept}
         before = {key: setting for key, setting in self._applied.items() if key[0] in kept}
         self._applied = {key: before.get(key, Setting(0)) for key in self._variants}
         self._believe(pipelines)
@@ -223,7 +225,8 @@ class Governing:
         if signals is self._signals and not self._rehoused:
             return
         self._signals, self._rehoused = signals, False
-        self._on_heat = bool(physical(signals, self._grounds.limits))
+        # A sensor that is lost is a reason to be careful, not to let go.
+        self._on_heat = self._on_heat or bool(physical(signals, self._grounds.limits))
         notice = report(self._grounds, signals, self._hosts.values())
         if notice != self._reported:
             self._reported = notice
@@ -240,8 +243,10 @@ class Governing:
             governed = host.measured or self._on_heat
             for stage_id, dial in pipeline.dials.items():
                 key = (pipeline.plan.name, stage_id)
-                setting = self._applied[key]
-                if governed:
+                setting = Setting(0)
+                if not governed:
+                    dial.release()
+                else:
                     setting = self._followed(host, key, decision)
                     dial.want(
                         setting,

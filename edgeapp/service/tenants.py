@@ -8,6 +8,7 @@ chosen.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from edgeapp.plan.graph import Plan, StagePlan
@@ -230,5 +231,12 @@ def _unmeasured(costs: Costs, models: Mapping[str, StagePlan]) -> str:
 
 
 def _sha256(file: Path) -> str:
+    """Of a model file; read once for as long as it stays as it is: there may be gigabytes."""
+    found = file.stat()
+    return _digest(file, found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=256)
+def _digest(file: Path, *_state: int) -> str:
     with file.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -32,6 +32,8 @@ STALLED_S = 3.0
 """A tick that takes longer counts as stalled; by `LEASE_S` the models are on their floor."""
 FIRST_S = 30.0
 """So long the first tick may take: modules are loaded, and large model files are read."""
+AGAIN_S = 60.0
+"""After so long it is tried again with limits and costs that made no sense: they are files."""
 _LOOK_S = 0.5
 
 
@@ -62,6 +64,9 @@ class Watchdog:
         self._begin = begin or self._usual
         self._log = app.kit.log
         self._state: GovernorNotice | None = None
+        self._failed = False
+        """Whether nobody governs now."""
+        self._senseless = ""
 
     def facts(self) -> dict[str, Any] | None:
         """What was decided last, as plain data; None: nothing yet."""
@@ -69,10 +74,36 @@ class Watchdog:
 
     async def run(self) -> None:
         """Govern until cancelled; what crashes begins anew, after a while that grows."""
-        await keep_up("watchdog", self._live, asyncio.Event(), self._app.kit)
+        guard = asyncio.ensure_future(self._guard())
+        try:
+            await keep_up("watchdog", self._live, asyncio.Event(), self._app.kit)
+        finally:
+            guard.cancel()
+
+    async def _guard(self) -> None:
+        """While nobody governs, keep to the floor also those that nobody has governed yet."""
+        while True:
+            if self._failed:
+                for pipeline in self._app.pipelines:
+                    for dial in pipeline.dials.values():
+                        dial.abandon()
+            await asyncio.sleep(_LOOK_S)
 
     async def _live(self, _stop: asyncio.Event) -> None:
-        """Govern on one thread until that crashes, or until cancelled."""
+        """Govern until that crashes, or until cancelled."""
+        while True:
+            try:
+                await self._live_once()
+            except LadderError as error:
+                said = str(error)
+                if said != self._senseless:  # which is tried again and again
+                    self._log.error("watchdog cannot govern", why=said, again_in_s=AGAIN_S)
+                self._senseless = said
+                self._fail("limits or costs make no sense, so that nobody governs")
+                await asyncio.sleep(AGAIN_S)
+
+    async def _live_once(self) -> None:
+        """Govern on one thread."""
         loop = asyncio.get_running_loop()
         # As if it came round in a while: until then nothing is missed.
         life = _Life(loop.create_future(), self._app.kit.clock.now_ns() + ns(FIRST_S - STALLED_S))
@@ -83,9 +114,8 @@ class Watchdog:
                 await asyncio.wait((life.ended,), timeout=_LOOK_S)
                 stalled = self._see_stall(life, was=stalled)
             life.ended.result()
-        except LadderError as error:
-            self._log.error("watchdog cannot govern", why=str(error))
-            self._fail("limits or costs make no sense, so that nobody governs")
+        except LadderError:
+            raise
         except Exception as error:
             said = f"{type(error).__name__}: {error}"
             self._fail(f"the watchdog crashed ({said}) and is begun anew")
@@ -112,7 +142,7 @@ class Watchdog:
                 began_ns = clock.now_ns()
                 governing.tick()
                 life.ticked_ns = now_ns = clock.now_ns()
-                self._state = governing.state
+                self._state, self._failed = governing.state, False
                 clock.wait(life.over, TICK_S - (now_ns - began_ns) / NS)
         except Exception as error:  # noqa: BLE001 - whatever it is, the event loop must hear of it
             crash = error
@@ -154,7 +184,8 @@ class Watchdog:
         return stalled
 
     def _fail(self, reason: str) -> None:
-        """Tell that nobody governs."""
+        """Nobody governs: tell so."""
+        self._failed = True
         self._state = _fault(self._state, reason)
         self._publish("governor/state", self._state)
 

@@ -127,3 +127,22 @@ def test_standbys_are_kept_unless_the_last_wish_was_against_it() -> None:
     kept.append(dial.standby)
     dial.want(Setting(0))
     assert [*kept, dial.standby] == [True, False, True]
+
+
+def test_what_is_abandoned_is_on_the_floor_though_nothing_was_ever_wanted() -> None:
+    dial = Dial(3, FakeClock())
+    dial.abandon()
+    assert dial.wanted() == Setting(2)
+    dial.want(Setting(1), lease_s=5)
+    dial.abandon()
+    assert dial.wanted() == Setting(1)
+
+
+def test_what_is_released_gives_its_best_again_and_no_lease_of_it_expires() -> None:
+    clock = FakeClock()
+    dial = Dial(3, clock)
+    dial.want(Setting(1), lease_s=5)
+    dial.release()
+    assert dial.wanted() == Setting(0)
+    clock.advance(6)
+    assert dial.wanted() == Setting(0)

@@ -8,6 +8,7 @@ import pytest
 from edgeapp.config.watchdog import WatchdogConfig
 from edgeapp.core.dial import Setting
 from edgeapp.plan.graph import Plan
+from edgeapp.watchdog.costs import costs_file
 from tests.service.governed import World, belt, keep_costs
 
 BEST = Setting(0)
@@ -134,6 +135,33 @@ def test_costs_that_are_measured_while_it_runs_are_used(plan: Plan, tmp_path: Pa
     world.run(40)
     told = [(signals.costs[0].measured, signals.acts_on) for signals in world.signals]
     assert told == [(False, ()), (True, ("load", "latency", "memory"))]
+
+
+def test_costs_that_hold_no_more_where_nothing_can_be_sensed_let_go_of_the_dials(
+    measured: Plan, tmp_path: Path
+) -> None:
+    world = World(tmp_path, [measured], WatchdogConfig(cpu_share=0.1), sensor=False)
+    world.run(25)
+    assert wanted(world) != BEST
+    costs_file(tmp_path, "belt").write_text("}")
+    world.run(40)
+    assert wanted(world) == BEST
+    assert world.states[-1].stages[0].rung == 0
+    world.clock.advance(60)
+    assert wanted(world) == BEST
+
+
+def test_a_sensor_that_is_lost_lets_go_of_nothing(plan: Plan, tmp_path: Path) -> None:
+    """Without costs heat is all there is to go by; its loss must not mean the best."""
+    world = World(tmp_path, [plan])
+    world.run(30)
+    world.sensor = False
+    del world.tree["/sys/class/thermal/thermal_zone0/temp"]
+    del world.tree["/sys/class/thermal/thermal_zone0/type"]
+    world.foreign = 3.9
+    world.run(200)
+    assert world.states[-1].binding == "sensors"
+    assert wanted(world) != BEST
 
 
 def test_a_governor_that_is_no_more_leaves_the_floor(measured: Plan, tmp_path: Path) -> None:

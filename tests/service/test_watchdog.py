@@ -24,6 +24,7 @@ from edgeapp.service.watchdog import Watchdog
 from edgeapp.uplink.notices import GovernorNotice
 from edgeapp.watchdog.files import TreeFiles
 from edgeapp.watchdog.governor import Governor
+from edgeapp.watchdog.ladder import LadderError
 from edgeapp.watchdog.readings import Readings
 from edgeapp.watchdog.tick import Decision, Reading, Work
 from tests.runtime.rig import Rig
@@ -170,6 +171,64 @@ def test_a_thread_that_hangs_leaves_the_floor_and_is_told_of_until_it_is_back(
         assert here.begun == 1
 
     Guarded(tmp_path, measured, files=files).guarded(story)
+
+
+def test_one_that_hangs_before_its_first_decision_leaves_the_floor(
+    measured: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was wanted yet, so that no lease can run out."""
+    monkeypatch.setattr(watchdog, "FIRST_S", 0.3)
+    files = Hanging()
+    files.answers.clear()
+
+    async def story(here: Guarded) -> None:
+        await until(lambda: here.dial.wanted().rung == 2, "the floor")
+        assert here.states[-1].binding == "fault"
+        files.answers.set()
+        await until(lambda: here.dial.wanted().rung == 0, "governed")
+
+    Guarded(tmp_path, measured, files=files).guarded(story)
+
+
+def test_what_comes_while_nobody_governs_is_on_the_floor_too(
+    measured: Plan, tmp_path: Path
+) -> None:
+    files = Hanging()
+
+    async def story(here: Guarded) -> None:
+        await until(lambda: here.states != [], "it governs")
+        files.answers.clear()
+        await until(lambda: here.states[-1].binding == "fault", "told")
+        come = Pipeline(measured, here.rig.kit)
+        here.app.pipelines = [come]
+        await until(lambda: come.dials["detect"].wanted().rung == 2, "the floor")
+        files.answers.set()
+        await until(lambda: come.dials["detect"].wanted().rung == 0, "governed")
+
+    Guarded(tmp_path, measured, files=files).guarded(story)
+
+
+def test_what_makes_no_sense_is_said_once_leaves_the_floor_and_is_tried_again(
+    measured: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "AGAIN_S", 0.1)
+    mended: list[bool] = []
+
+    def make(*given: Any) -> Governor:
+        if not mended:
+            raise LadderError(["no device is like this"])
+        return Governor(*given)
+
+    async def story(here: Guarded) -> None:
+        await until(lambda: here.begun > 2, "tried again")
+        await until(lambda: here.dial.wanted().rung == 2, "the floor")
+        assert here.states[-1].binding == "fault"
+        mended.append(True)
+        await until(lambda: here.dial.wanted().rung == 0, "governed")
+
+    here = Guarded(tmp_path, measured, make=make)
+    here.guarded(story)
+    assert here.rig.log.said("error") == ["watchdog cannot govern"]
 
 
 def test_a_read_that_never_ends_holds_up_neither_the_loop_nor_the_end(
