@@ -7,6 +7,8 @@ SHED_EVERY_S = 4.0
 """Between two steps down, so that the first can be seen to work."""
 CLIMB_AFTER_S = 20.0
 """From the last change on, before anything becomes better or is merely arranged anew."""
+RETURN_AFTER_S = 6.0
+"""From a change on, before rates come back that a burst of others had taken, once it is over."""
 CLIMB_EVERY_S = 5.0
 """Between two looks for something better: they cost more than a tick in which nothing changes."""
 FIRST_PRICE = 0.006
@@ -15,7 +17,7 @@ STEEP_PRICE = 0.04
 """What is added when the swaps of an hour are used up."""
 PATIENCE_S = 90.0
 """How long a gain must last to be worth a swap at its plain price."""
-MOST_TIMES = 6.0
+MOST_TIMES = 3.0
 
 _MOST_SWAPS = 4096
 """Remembered at most; beyond that the price is high enough."""
@@ -77,8 +79,12 @@ class Calm:
         """Whether the last step down has had its time."""
         return self._shed_s is None or now_s - self._shed_s >= SHED_EVERY_S
 
-    def may_climb(self, now_s: float) -> bool:
-        """Whether the last change, of any kind, has had its time."""
+    def may_climb(self, now_s: float, *, returning: bool = False) -> bool:
+        """Whether the last change, of any kind, has had its time.
+
+        `returning`: it gave way to a burst that is over, so that what it was is known to hold.
+        """
         if self._tried_s is not None and now_s - self._tried_s < CLIMB_EVERY_S:
             return False
-        return self._changed_s is None or now_s - self._changed_s >= CLIMB_AFTER_S
+        after_s = RETURN_AFTER_S if returning else CLIMB_AFTER_S
+        return self._changed_s is None or now_s - self._changed_s >= after_s

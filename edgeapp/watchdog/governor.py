@@ -110,6 +110,7 @@ class Governor:
         self._chooser = Chooser()
         self._wanted: Wanted | None = None
         self._urgent = False
+        self._for_burst = False
         self._next_best = ""
         self._sensed = False
         self._allowed: deque[Cap] = deque(maxlen=FORECASTS)
@@ -279,6 +280,7 @@ class Governor:
     ) -> tuple[tuple[Option, ...], str]:
         """In one step to the best combination that holds for good, and why."""
         self._calm.tried_to_shed(sight.now_s)
+        self._for_burst = self._load.bursts.age_s is not None
         choices = self._choices(sight, obey_pins=True)
         # At first nothing is known of the minutes to come, and nothing has to be changed yet.
         cap = allowed.stay if first else allowed.choose
@@ -308,7 +310,8 @@ class Governor:
         least_gain = LEAST_GAIN * choices.weight
         if have >= best - least_gain and not self._urgent:
             return None
-        if sight.lost or not self._calm.may_climb(sight.now_s):
+        returning = self._for_burst and self._load.bursts.age_s is None
+        if sight.lost or not self._calm.may_climb(sight.now_s, returning=returning):
             return None
         if len(self._allowed) < FORECASTS or sight.findings.undervoltage_held:
             return None
