@@ -1,8 +1,9 @@
 """What runs beside the pipelines of `edgeapp run`; the end of one of these ends no other."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from contextlib import ExitStack
+from typing import Any
 
 from edgeapp.cli.link_up import LinkUp
 from edgeapp.cli.watch import Watch
@@ -41,8 +42,8 @@ class Beside:
 
         device, log = self._device, app.kit.log
         disk = self._link.disk
-        works = {"view": self._watch(app)}
         watchdog = None
+        works: dict[str, Awaitable[None]] = {}
         if device.watchdog.enabled:
             from edgeapp.service.watchdog import Watchdog
 
@@ -52,6 +53,11 @@ class Beside:
         elif device.mqtt is not None:
             for topic in ("governor/state", "governor/signals"):  # of a run before this one
                 self._link.uplink.let_go(f"{self._below}{topic}")
+
+        def governor() -> Mapping[str, Any] | None:
+            return None if watchdog is None else watchdog.facts()
+
+        works["view"] = self._watch(app, governor)
         verbs = Verbs(
             app,
             device=device.device,
@@ -59,7 +65,7 @@ class Beside:
             reload=self._reload,
             uplink=self._link.facts,
             purge=None if disk is None else disk.purge,
-            governor=lambda: None if watchdog is None else watchdog.facts(),
+            governor=governor,
         )
         if self._states is not None:
             works["states"] = self._states.run()

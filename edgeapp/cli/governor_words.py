@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+LEVEL_COLORS = {"nominal": "green", "fair": "yellow", "serious": "red", "critical": "red"}
+
 
 def governor_lines(facts: Mapping[str, Any]) -> Iterator[str]:
     """The state of the governor, as `edgeapp status` and the live view show it."""
@@ -15,7 +17,7 @@ def governor_lines(facts: Mapping[str, Any]) -> Iterator[str]:
         said.append(f"headroom {facts['headroom_ratio']:.2f}")
     if facts["trip_in_s"] is not None:
         said.append(f"too hot in {span(facts['trip_in_s'])}")
-    said.append(f"{facts['chosen_cores']:.2f} of {facts['allowed_cores']:.2f} cores")
+    said.append(f"pipelines take {facts['chosen_cores']:.2f} of {facts['allowed_cores']:.2f} cores")
     if facts["detectors"]:
         said.append(f"found: {', '.join(facts['detectors'])}")
     if facts["infeasible"]:

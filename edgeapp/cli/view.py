@@ -1,9 +1,11 @@
 """One frame of the live view, as lines that fit the terminal. Pure: from a snapshot to text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from edgeapp.cli import words
+from edgeapp.cli.governor_words import LEVEL_COLORS, governor_lines
 from edgeapp.cli.painter import fit, width
 from edgeapp.core.answers import Event, Labels, Mask, Pose
 from edgeapp.core.clock import NS
@@ -61,6 +63,8 @@ class Scene:
     """None where no pipeline sends messages."""
     hint: str = ""
     """How to watch the messages."""
+    governor: Mapping[str, Any] | None = None
+    """What the watchdog decided last; None: nothing yet, or there is none."""
     color: bool = field(default=True, kw_only=True)
 
 
@@ -73,6 +77,8 @@ def frame(scene: Scene, columns: int, rows: int) -> list[str]:
         head.append(paint.line((up.color, f"● {up.state}"), ("dim", f"  {up.facts}")))
         if up.outbox:
             head.append(paint.line(("dim", f"  {up.outbox}")))
+    if scene.governor is not None:
+        head += _governor(scene.governor, paint)
     foot = [paint.line(("dim", scene.hint))] if scene.hint else []
     room = max(2, rows - len(head) - len(foot))
     blocks = [_block(pipeline, scene, paint) for pipeline in scene.pipelines]
@@ -84,6 +90,14 @@ def _title(scene: Scene, paint: "_Paint") -> str:
     if scene.for_s is not None:
         elapsed += f" of {words.clock(scene.for_s)}"
     return paint.line(("bold", "edgeapp"), ("", f"  {elapsed}"), ("dim", "  Ctrl-C stops"))
+
+
+def _governor(facts: Mapping[str, Any], paint: "_Paint") -> list[str]:
+    """The watchdog: one line, and one more while it holds something back."""
+    first, *more = map(words.printable, governor_lines(facts))
+    level, comma, rest = first.partition(", ")
+    shown = paint.line((LEVEL_COLORS.get(facts["level"], ""), f"● {level}"), ("dim", comma + rest))
+    return [shown, *(paint.line(("dim", line)) for line in more)]
 
 
 @dataclass(slots=True)

@@ -26,6 +26,7 @@ from edgeapp.service.logs import in_color
 from edgeapp.service.recent import Recent
 
 UplinkState = Callable[[], UplinkView | None]
+GovernorFacts = Callable[[], Mapping[str, Any] | None]
 _LIVE_PERIOD_S = 0.25
 _PLAIN_PERIOD_S = 5.0
 _JSON_PERIOD_S = 1.0
@@ -40,8 +41,8 @@ class Show(Protocol):
 
     period_s: float
 
-    def begin(self, app: App) -> None:
-        """Called before the thread starts."""
+    def begin(self, app: App, governor: GovernorFacts) -> None:
+        """Called before the thread starts. `governor`: what the watchdog decided last."""
 
     def tick(self, app: App, elapsed_s: float) -> None:
         """Show the state now. May raise OSError once nobody can read it any more."""
@@ -59,11 +60,11 @@ class Watch:
         """The output was closed, which stopped the application."""
         self._stop = threading.Event()
 
-    async def __call__(self, app: App) -> None:
-        """Show until cancelled."""
+    async def __call__(self, app: App, governor: GovernorFacts) -> None:
+        """Show until cancelled. `governor`: what the watchdog decided last."""
         began_s = time.monotonic()
         thread = threading.Thread(target=self._run, args=(app, began_s), name="view", daemon=True)
-        self.show.begin(app)
+        self.show.begin(app, governor)
         thread.start()
         try:
             await asyncio.Event().wait()
@@ -97,9 +98,11 @@ class LiveShow:
         self._sampled_s = 0.0
         self._lines = WaitingLines()
         self._replaced: dict[str, TextIO] = {}
+        self._governor: GovernorFacts = _nobody
 
-    def begin(self, app: App) -> None:
+    def begin(self, app: App, governor: GovernorFacts) -> None:
         """Take over standard output and error, where they are the terminal."""
+        self._governor = governor
         self._recent.add(0.0, app.status())
         for name in ("stdout", "stderr"):
             stream: TextIO = getattr(sys, name)
@@ -122,6 +125,7 @@ class LiveShow:
             app.kit.clock.now_ns(),
             self._uplink(),
             self._hint,
+            self._governor(),
             color=self._color,
         )
         self._painter.paint(frame(scene, size.columns, size.lines), above=self._lines.take())
@@ -143,7 +147,7 @@ class PlainShow:
     def __init__(self) -> None:
         self._recent = Recent()
 
-    def begin(self, app: App) -> None:
+    def begin(self, app: App, governor: GovernorFacts) -> None:
         """Note what rates are counted from."""
         self._recent.add(0.0, app.status())
 
@@ -166,9 +170,11 @@ class JsonShow:
     def __init__(self, uplink_facts: Callable[[], Mapping[str, Any] | None]) -> None:
         self._uplink_facts = uplink_facts
         self._recent = Recent()
+        self._governor: GovernorFacts = _nobody
 
-    def begin(self, app: App) -> None:
+    def begin(self, app: App, governor: GovernorFacts) -> None:
         """Note what rates are counted from."""
+        self._governor = governor
         self._recent.add(0.0, app.status())
 
     def tick(self, app: App, elapsed_s: float) -> None:
@@ -182,11 +188,16 @@ class JsonShow:
                 facts(pipeline, self._recent, say=words.result) for pipeline in pipelines
             ],
             "uplink": self._uplink_facts(),
+            "governor": self._governor(),
         }
         print(json.dumps(line), flush=True)
 
     def end(self, app: App, elapsed_s: float) -> None:
         """Nothing to put back: the summary follows."""
+
+
+def _nobody() -> None:
+    """Before the application runs nobody governs it."""
 
 
 class WaitingLines:

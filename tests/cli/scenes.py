@@ -16,6 +16,20 @@ from edgeapp.service.recent import Recent
 
 NOW_NS = 1_000 * NS
 
+WARM: dict[str, Any] = {
+    "level": "fair",
+    "reason": "the heat of the next 5 minutes allows 1.42 cores",
+    "binding": "heat_300s",
+    "infeasible": False,
+    "detectors": [],
+    "die_celsius": 74.1,
+    "headroom_ratio": 0.86,
+    "trip_in_s": None,
+    "chosen_cores": 1.21,
+    "allowed_cores": 1.42,
+}
+"""A watchdog that holds something back."""
+
 
 def packet(value: Payload, age_s: float = 0.1) -> Packet[Any]:
     """A packet of that age."""

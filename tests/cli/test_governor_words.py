@@ -37,7 +37,7 @@ def models(repo: Path) -> Path:
 
 
 def test_a_device_without_a_care_takes_one_line() -> None:
-    assert list(governor_lines(COOL)) == ["watchdog: nominal, 0.30 of 1.80 cores"]
+    assert list(governor_lines(COOL)) == ["watchdog: nominal, pipelines take 0.30 of 1.80 cores"]
 
 
 def test_heat_is_told_with_its_reason() -> None:
@@ -53,8 +53,8 @@ def test_heat_is_told_with_its_reason() -> None:
     }
     first, second = governor_lines(hot)
     assert first == (
-        "watchdog: serious, die 79.2 °C, headroom 0.97, too hot in 1:35, 0.30 of 1.80 cores, "
-        "found: throttling, even the least is too much"
+        "watchdog: serious, die 79.2 °C, headroom 0.97, too hot in 1:35, "
+        "pipelines take 0.30 of 1.80 cores, found: throttling, even the least is too much"
     )
     assert second == (
         "  held back by heat (5 minutes ahead): the heat of the next 5 minutes allows 0.30 cores"

@@ -63,6 +63,7 @@ def test_json_prints_states_and_a_summary(start: Start, pump: Path) -> None:
     assert first == {"type": "start", "subscribe": []}
     assert len(states) >= 1
     assert states[-1]["pipelines"][0]["state"] == "running"
+    assert "governor" in states[-1]  # null until it has decided
     assert last["type"] == "summary"
     assert last["pipelines"][0]["ending"] == "stopped"
     taken = {stage["id"]: stage["taken"] for stage in last["pipelines"][0]["stages"]}

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -45,10 +46,25 @@ def test_both_demo_pipelines_fit_80_by_24() -> None:
     assert text(frame(scenes.demo(), 80, 24)) == GOLDEN
 
 
+def test_the_watchdog_stands_below_the_broker_with_what_it_holds_back() -> None:
+    shown = frame(replace(scenes.demo(), governor=scenes.WARM), 100, 24)
+    assert shown[2:4] == [
+        "● watchdog: fair, die 74.1 °C, headroom 0.86, pipelines take 1.21 of 1.42 cores",
+        "  held back by heat (5 minutes ahead): the heat of the next 5 minutes allows 1.42 cores",
+    ]
+    calm = scenes.WARM | {"level": "nominal", "binding": "none"}
+    colored = frame(replace(scenes.demo(color=True), governor=calm), 100, 24)
+    assert colored[2].startswith("\x1b[32m● watchdog: nominal\x1b[0m")
+    assert colored[3] == ""
+
+
 @pytest.mark.parametrize("columns", [40, 60, 80, 120, 200])
 @pytest.mark.parametrize("rows", [10, 16, 24, 40])
-def test_a_frame_never_exceeds_the_terminal(columns: int, rows: int) -> None:
-    lines = frame(scenes.demo(color=True), columns, rows)
+@pytest.mark.parametrize("governor", [None, scenes.WARM])
+def test_a_frame_never_exceeds_the_terminal(
+    columns: int, rows: int, governor: dict[str, Any] | None
+) -> None:
+    lines = frame(replace(scenes.demo(color=True), governor=governor), columns, rows)
     assert len(lines) <= rows
     assert max(width(line) for line in lines) < columns
 

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from edgeapp.cli.watch import Above, WaitingLines, Watch
+from edgeapp.cli.watch import Above, GovernorFacts, WaitingLines, Watch
 from edgeapp.runtime.app import App
 
 
@@ -53,7 +53,7 @@ class _ClosedOutput:
 
     period_s = 0.0
 
-    def begin(self, app: App) -> None:
+    def begin(self, app: App, governor: GovernorFacts) -> None:
         """Nothing."""
 
     def tick(self, app: App, elapsed_s: float) -> None:
