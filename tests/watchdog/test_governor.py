@@ -19,6 +19,7 @@ def test_the_example_of_the_package_is_true() -> None:
     assert doctest.testmod(edgeapp.watchdog).failed == 0
 
 
+@pytest.mark.slow
 def test_a_cool_device_stays_at_its_best_and_nothing_ever_moves() -> None:
     desk = Desk(plant=ToyPlant(ambient_c=5.0))
     for _ in range(600):
@@ -28,6 +29,7 @@ def test_a_cool_device_stays_at_its_best_and_nothing_ever_moves() -> None:
     assert decision.utility == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_a_hot_device_gives_way_before_the_trip_and_says_why() -> None:
     desk = Desk(plant=ToyPlant(ambient_c=40.0))
     seen = [desk.tick() for _ in range(900)]
@@ -38,6 +40,7 @@ def test_a_hot_device_gives_way_before_the_trip_and_says_why() -> None:
     assert 0.3 < seen[-1].utility < 1.0
 
 
+@pytest.mark.slow
 def test_down_comes_in_one_tick_to_a_point_that_holds_for_minutes() -> None:
     desk = Desk(plant=ToyPlant(ambient_c=38.0))
     seen = [desk.tick() for _ in range(900)]
@@ -46,6 +49,7 @@ def test_down_comes_in_one_tick_to_a_point_that_holds_for_minutes() -> None:
     assert all(b - a > 60 for a, b in pairwise(downs))
 
 
+@pytest.mark.slow
 def test_what_was_given_up_comes_back_when_it_is_cool_again() -> None:
     desk = Desk(plant=ToyPlant(ambient_c=40.0))
     hot = desk.run(900)
@@ -55,6 +59,7 @@ def test_what_was_given_up_comes_back_when_it_is_cool_again() -> None:
     assert cool.settings == {CAMERA: Setting(0), EARS: Setting(0)}
 
 
+@pytest.mark.slow
 def test_nothing_flaps_under_constant_inputs_with_a_noisy_sensor() -> None:
     desk = Desk(plant=ToyPlant(ambient_c=33.0, noise_c=1.0))
     desk.run(1800)
@@ -65,6 +70,7 @@ def test_nothing_flaps_under_constant_inputs_with_a_noisy_sensor() -> None:
     assert changes <= 6
 
 
+@pytest.mark.slow
 def test_a_hot_boot_starts_low_and_climbs_on_evidence() -> None:
     plant = ToyPlant(ambient_c=20.0)
     plant.die_c, plant.board_c, plant.case_c = 79.0, 74.0, 66.0
@@ -115,6 +121,7 @@ def test_a_stretched_call_that_comes_too_late_is_replaced_by_a_faster_one() -> N
     assert seen[-1].settings[EARS] != Setting(0)
 
 
+@pytest.mark.slow
 def test_memory_gives_back_standbys_first_and_only_then_models_shrink() -> None:
     desk = Desk(plant=ToyPlant(ambient_c=5.0))
     assert desk.run(30).keep_standbys
@@ -132,6 +139,7 @@ def test_memory_gives_back_standbys_first_and_only_then_models_shrink() -> None:
     assert back.utility == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_undervoltage_cuts_at_once_and_holds_ten_minutes_without_flapping() -> None:
     desk = Desk(plant=ToyPlant(ambient_c=5.0))
     desk.run(60)
@@ -148,6 +156,7 @@ def test_undervoltage_cuts_at_once_and_holds_ten_minutes_without_flapping() -> N
     assert desk.run(120).utility == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_a_weak_supply_goes_before_a_pin_and_says_so() -> None:
     desk = Desk(plant=ToyPlant(ambient_c=5.0))
     desk.stages = {CAMERA: {"pinned": Setting(0)}, EARS: {"pinned": Setting(0)}}
@@ -162,6 +171,7 @@ def test_a_weak_supply_goes_before_a_pin_and_says_so() -> None:
     assert back.settings == {CAMERA: Setting(0), EARS: Setting(0)}
 
 
+@pytest.mark.slow
 def test_a_pin_is_respected_at_once_and_others_make_room() -> None:
     desk = Desk(plant=ToyPlant(ambient_c=30.0))
     desk.run(600)
@@ -174,6 +184,7 @@ def test_a_pin_is_respected_at_once_and_others_make_room() -> None:
     assert desk.run(300).settings[EARS] != Setting(2, 4)
 
 
+@pytest.mark.slow
 def test_what_could_not_be_loaded_is_never_wanted() -> None:
     desk = Desk(plant=ToyPlant(ambient_c=5.0))
     desk.run(30)
@@ -184,6 +195,7 @@ def test_what_could_not_be_loaded_is_never_wanted() -> None:
     assert desk.run(300).settings[EARS].rung == 1
 
 
+@pytest.mark.slow
 def test_a_pipeline_that_a_person_paused_costs_nothing_and_is_not_ours() -> None:
     desk = Desk(plant=ToyPlant(ambient_c=38.0))
     before = desk.run(900)
@@ -204,6 +216,7 @@ def test_a_power_limit_is_kept() -> None:
     assert decision.binding == "power"
 
 
+@pytest.mark.slow
 def test_other_tenants_are_governed_while_what_was_learned_stays() -> None:
     desk = Desk(plant=ToyPlant(ambient_c=40.0))
     known = desk.run(900).facts["ambient_c"]

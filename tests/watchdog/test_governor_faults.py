@@ -20,6 +20,7 @@ LOST = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", sorted(LOST))
 def test_without_a_sensor_nothing_climbs_and_pessimism_grows(fault: str) -> None:
     desk = Desk(plant=ToyPlant(ambient_c=36.0))
@@ -39,6 +40,7 @@ def test_without_a_sensor_nothing_climbs_and_pessimism_grows(fault: str) -> None
     assert desk.hottest_c < 80.0
 
 
+@pytest.mark.slow
 def test_a_sensor_that_returns_is_believed_again_after_thirty_good_samples() -> None:
     desk = Desk(plant=ToyPlant(ambient_c=25.0))
     desk.run(300)
@@ -61,6 +63,7 @@ def test_of_disagreeing_sensors_the_higher_one_counts_and_is_an_alarm() -> None:
     assert "sensors" in decision.detectors
 
 
+@pytest.mark.slow
 def test_where_no_sensor_ever_was_a_cap_holds_and_slowing_down_is_not_climbed_into() -> None:
     limits = Limits(cores=4, cores_without_sensor=1.5)
     desk = Desk(limits=limits, plant=ToyPlant(ambient_c=20.0))
@@ -129,6 +132,7 @@ works = st.builds(
 moments = st.tuples(st.sampled_from([0.0, 0.5, 1.0, 1.0, 1.0, 30.0, 1e5]), readings, works)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(moments, min_size=1, max_size=12))
 def test_whatever_is_told_a_decision_comes_and_what_is_critical_runs(
