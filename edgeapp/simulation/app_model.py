@@ -38,6 +38,8 @@ class AppTick:
     """Those of them that were not given in time."""
     swaps: int
     """Models changed at the beginning of this second."""
+    memory_mb: float
+    """Of all loaded models, standbys included."""
 
 
 class _Stage:
@@ -73,6 +75,11 @@ class _Stage:
             self.loading = missing[0] if missing else None
             self.left_core_s = LOAD_CORE_S
         return changed
+
+    @property
+    def memory_mb(self) -> float:
+        """Of the models that are loaded."""
+        return sum(self.ladder.rungs[rung].memory_mb for rung in self.warm)
 
     def load(self, core_s: float) -> None:
         """Spend CPU time, counted at the full clock, on what is being loaded."""
@@ -159,6 +166,7 @@ class AppModel:
             wanted,
             missed,
             swaps,
+            sum(stage.memory_mb for stage in self._stages.values()),
         )
 
     def at_floor(self) -> bool:

@@ -99,7 +99,7 @@ class _World:
         nodes_c = {node.id: at_c for node, at_c in nodes}
         ratio, idle_w = plant.clock_ratio(inputs), plant.spec.power.idle_w
         begin = PlantState(0.0, nodes_c, ratio, plant.throttle_step, idle_w)
-        return self._state(begin, inputs.at("foreign_cores", 0.0), 0.0)
+        return self._state(begin, inputs.at("foreign_cores", 0.0), 0.0, 0.0)
 
     def after(self, tick: AppTick) -> DeviceState:
         waiting = min(1.0, max(0.0, tick.wanted_cores - self._cores))
@@ -108,13 +108,15 @@ class _World:
         step = self._plant.step(TICK_S, tick.busy_cores, self._inputs)
         if self._battery_wh is not None and not on_ac:
             self._battery_wh = max(0.0, self._battery_wh - step.power_w * TICK_S / 3600.0)
-        return self._state(step, tick.busy_cores, tick.work.own_cores)
+        return self._state(step, tick.busy_cores, tick.work.own_cores, tick.memory_mb)
 
     def _on_ac(self) -> bool | None:
         inputs = self._inputs
         return None if inputs.on_ac is None else inputs.at("on_ac", self._plant.t_s) > 0
 
-    def _state(self, plant: PlantState, busy_cores: float, own_cores: float) -> DeviceState:
+    def _state(
+        self, plant: PlantState, busy_cores: float, own_cores: float, memory_mb: float
+    ) -> DeviceState:
         t_s, inputs = plant.t_s, self._inputs
         return DeviceState(
             t_s,
@@ -129,6 +131,6 @@ class _World:
             inputs.at("undervoltage", t_s) > 0,
             self._on_ac(),
             self._battery_wh,
-            inputs.at("memory_available_mb", t_s),
+            max(0.0, inputs.at("memory_available_mb", t_s) - memory_mb),
             inputs.at("memory_pressure", t_s),
         )

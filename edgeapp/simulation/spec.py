@@ -103,6 +103,7 @@ class Inputs:
     undervoltage: Table = ((0.0, 0.0),)
     """1 or 0."""
     memory_available_mb: Table = ((0.0, 2000.0),)
+    """What would be left if none of our models were loaded."""
     memory_pressure: Table = ((0.0, 0.0),)
     interpolate: Literal["step", "linear"] = "step"
     """How `ambient_c` and `sun_w` go from pair to pair; all others jump."""

@@ -156,15 +156,15 @@ def ac_lost(seed: int) -> Scenario:
 
 
 def memory_pressure(seed: int) -> Scenario:
-    """Everything waits for memory for half an hour: standbys go, models stay."""
+    """A neighbour takes the memory that standbys need, for half an hour: they go, models stay."""
     base = cool_idle(seed)
     return replace(
         base,
         name="memory_pressure",
         inputs=replace(
             base.inputs,
-            memory_pressure=((0.0, 0.0), (HOUR_S, 0.15), (1.5 * HOUR_S, 0.0)),
-            memory_available_mb=((0.0, 2000.0), (HOUR_S, 100.0), (1.5 * HOUR_S, 2000.0)),
+            memory_pressure=((0.0, 0.0), (HOUR_S, 0.15), (HOUR_S + 60.0, 0.0)),
+            memory_available_mb=((0.0, 2000.0), (HOUR_S, 400.0), (1.5 * HOUR_S, 2000.0)),
         ),
         expect=Expect(detects={"memory": (HOUR_S, 15.0)}),
     )
