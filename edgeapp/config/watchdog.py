@@ -100,7 +100,7 @@ class WatchdogFile(Settings):
     battery: _Battery | None = Field(None, description="How long a battery must last.")
     swaps_per_h: float = Field(
         20.0,
-        gt=0,
+        ge=0.1,
         le=3600,
         description="Changes of model in an hour at which one more must be well worth it.",
     )

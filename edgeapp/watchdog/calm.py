@@ -19,6 +19,8 @@ PATIENCE_S = 90.0
 """How long a gain must last to be worth a swap at its plain price."""
 MOST_TIMES = 3.0
 
+_MOST_USED = 1000.0
+"""Of the swaps of an hour; a price beyond means nothing."""
 _MOST_SWAPS = 4096
 """Remembered at most; beyond that the price is high enough."""
 
@@ -58,7 +60,7 @@ class Calm:
 
     def price(self, now_s: float) -> float:
         """What one more swap must bring, in utility (0..1 of all that could be had)."""
-        used = self.swaps(now_s) / self._swaps_per_h
+        used = min(self.swaps(now_s) / self._swaps_per_h, _MOST_USED)
         return FIRST_PRICE + STEEP_PRICE * used * used
 
     def price_for(self, now_s: float, lasts_s: float) -> float:

@@ -14,7 +14,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from edgeapp.watchdog.whole_file import write_whole
+from edgeapp.watchdog.whole_file import read_start, write_whole
 
 VERSION = 1
 """Of the file's schema."""
@@ -23,7 +23,7 @@ _MOST_BYTES = 1 << 20
 _LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless")
 _CPU_KEYS = ("model name", "Model", "Hardware")
 
-Amount = Annotated[float, Meta(ge=0)]
+Amount = Annotated[float, Meta(ge=0, le=1e6)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
@@ -46,7 +46,7 @@ class DeviceFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RungCosts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a stage costs on one rung of its ladder; one that is no model has a single rung."""
 
-    packets: Annotated[int, Meta(ge=0)]
+    packets: Annotated[int, Meta(ge=0, le=1 << 40)]
     """How many were measured."""
     cpu_s: Amount | None
     """CPU time for each packet; null where none came."""
@@ -68,7 +68,7 @@ class StageCosts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     id: str
     plugin: str
-    rungs: tuple[RungCosts, ...]
+    rungs: Annotated[tuple[RungCosts, ...], Meta(min_length=1)]
     """Best first, as in its ladder."""
 
 
@@ -120,8 +120,7 @@ def read_costs(
         CostsError: the file is missing, damaged, or of another device or of other models.
     """
     try:
-        with path.open("rb") as handle:
-            text = handle.read(_MOST_BYTES + 1)
+        text = read_start(path, _MOST_BYTES + 1)
     except OSError as error:
         raise CostsError(
             f"'{path}' cannot be read ({error.strerror}): 'edgeapp bench' writes it"
@@ -136,6 +135,8 @@ def read_costs(
         raise CostsError(f"'{path}' is of version {costs.version}, not {VERSION}: measure again")
     if costs.device != (device or this_device()):
         raise CostsError(f"'{path}' was measured on another device: measure again")
+    if len({stage.id for stage in costs.stages}) < len(costs.stages):
+        raise CostsError(f"'{path}' has a stage twice: measure again")
     measured = {
         stage.id: [rung.sha256 for rung in stage.rungs]
         for stage in costs.stages

@@ -11,9 +11,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from edgeapp.watchdog.checks import COLDEST_TRIP_C, HOTTEST_TRIP_C
 from edgeapp.watchdog.costs import this_device
 from edgeapp.watchdog.limits import Prior
-from edgeapp.watchdog.whole_file import write_whole
+from edgeapp.watchdog.whole_file import read_start, write_whole
 
 VERSION = 1
 """Of the file's schema."""
@@ -47,14 +48,14 @@ class PriorFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A `Prior` within the bounds of what a device can be."""
 
     board: Annotated[str, Meta(max_length=200)]
-    trip_c: Annotated[float, Meta(ge=30, le=150)]
+    trip_c: Annotated[float, Meta(ge=COLDEST_TRIP_C, le=HOTTEST_TRIP_C)]
     idle_k: Kelvin
     board_k_per_core: KelvinPerCore
     board_tau_s: Seconds
     die_k_per_core: KelvinPerCore
     die_tau_s: Seconds
     idle_w: Watts
-    core_w: Watts
+    core_w: Annotated[float, Meta(gt=0, le=1000)]
     ambient_c: Annotated[float, Meta(ge=-60, le=100)]
 
 
@@ -129,8 +130,7 @@ def read_calibrated(path: Path, device: HeatDevice | None = None) -> Calibrated 
         PriorFileError: as of `read_prior`.
     """
     try:
-        with path.open("rb") as handle:
-            text = handle.read(_MOST_BYTES + 1)
+        text = read_start(path, _MOST_BYTES + 1)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -1,6 +1,7 @@
 """The costs file: whole or not at all, and refused where its numbers are not true."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,26 @@ def test_a_value_that_cannot_be_is_refused(file: Path, key: str, value: object) 
     file.write_text(json.dumps(content))
     with pytest.raises(CostsError, match="is no costs file"):
         read_costs(file, MODELS, DEVICE)
+
+
+@pytest.mark.parametrize(("rungs", "twice"), [([], False), (None, True)])
+def test_stages_that_make_no_sense_are_refused(
+    file: Path, rungs: list[object] | None, twice: bool
+) -> None:
+    facts = json.loads(file.read_text())
+    stages = facts["stages"]
+    if rungs is not None:
+        stages[0]["rungs"] = rungs
+    facts["stages"] = [*stages, stages[1]] if twice else stages
+    file.write_text(json.dumps(facts))
+    with pytest.raises(CostsError, match=r"no costs file|a stage twice"):
+        read_costs(file, MODELS, DEVICE)
+
+
+def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "porch.json")
+    with pytest.raises(CostsError, match="Not a regular file"):
+        read_costs(tmp_path / "porch.json", MODELS, DEVICE)
 
 
 def test_a_write_that_fails_leaves_the_old_file(

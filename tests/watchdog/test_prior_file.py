@@ -1,7 +1,11 @@
 """The calibration of a device: whole or not at all, strict, and for this device alone."""
 
+import dataclasses
 import json
+import os
+from contextlib import suppress
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeapp.watchdog.limits import Prior
+from edgeapp.watchdog.checks import impossible
+from edgeapp.watchdog.limits import Limits, Prior
 from edgeapp.watchdog.prior_file import (
     HeatDevice,
     PriorFileError,
@@ -88,6 +93,25 @@ def test_another_version_is_measured_again(file: Path) -> None:
     file.write_text(file.read_text().replace('"version": 1', '"version": 2'))
     with pytest.raises(PriorFileError, match="of version 2, not 1"):
         read_prior(file, DEVICE)
+
+
+def test_what_is_read_is_what_a_governor_can_begin_with(file: Path) -> None:
+    """A file that was edited must not keep the device from being governed."""
+    facts = json.loads(file.read_text())
+    for name, value in product(dataclasses.asdict(PRIOR), (-1.0, 0.0, 1e-9, 30.0, 130.0, 1e6)):
+        if name == "board":
+            continue
+        file.write_text(json.dumps(facts | {"prior": facts["prior"] | {name: value}}))
+        with suppress(PriorFileError):
+            prior = read_prior(file, DEVICE)
+            assert prior is not None
+            assert impossible([], Limits(4), prior) == []
+
+
+def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(prior_file(tmp_path))
+    with pytest.raises(PriorFileError, match="Not a regular file"):
+        read_prior(prior_file(tmp_path), DEVICE)
 
 
 def test_a_folder_in_its_place_is_a_sentence(tmp_path: Path) -> None:
