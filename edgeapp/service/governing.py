@@ -102,6 +102,8 @@ class Governing:
         self._applied: dict[StageKey, Setting] = {}
         self._paused: frozenset[str] = frozenset()
         self._infeasible = False
+        self._sensor_there = True
+        """The one that the device file names, if it does."""
         self._told = Told()
         self.state: GovernorNotice | None = None
         """What was decided last; read by any thread."""
@@ -208,12 +210,23 @@ class Governing:
         return found.st_mtime_ns, found.st_size
 
     def _read(self) -> Reading:
-        reading = self._readings.read()
-        if self._config.sensor is None:
+        reading, named = self._readings.read(), self._config.sensor
+        if named is None:
+            return reading
+        names = [one.name for one in reading.sensors]
+        before, self._sensor_there = self._sensor_there, named in names
+        if not self._sensor_there:
+            if before:
+                self._log.warning(
+                    "the sensor of the device file is not there",
+                    sensor=named,
+                    there_are=", ".join(names) or "none",
+                    instead="what sensors are called",
+                )
             return reading
         sensors = tuple(
-            replace(one, kind="die" if one.name == self._config.sensor else "board")
-            if one.kind == "die" or one.name == self._config.sensor
+            replace(one, kind="die" if one.name == named else "board")
+            if one.kind == "die" or one.name == named
             else one
             for one in reading.sensors
         )

@@ -243,6 +243,17 @@ def test_the_sensor_that_a_person_names_is_that_of_the_die(measured: Plan, tmp_p
     assert world.states[0].trust.keys() == {"odd", "cpu-thermal"}
 
 
+def test_a_sensor_that_a_person_names_and_nobody_has_is_told_and_passed_over(
+    measured: Plan, tmp_path: Path
+) -> None:
+    """The die does not go unwatched for a typing mistake; the line says which names there are."""
+    world = World(tmp_path, [measured], WatchdogConfig(sensor="cpu-termal"))
+    world.run(5)
+    [line] = world.logged("the sensor of the device file is not there")
+    assert (line["sensor"], line["there_are"]) == ("cpu-termal", "cpu-thermal")
+    assert world.states[0].die_c is not None
+
+
 def test_limits_come_from_the_device_file_the_kernel_or_the_board(
     measured: Plan, tmp_path: Path
 ) -> None:
