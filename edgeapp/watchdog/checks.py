@@ -12,6 +12,8 @@ COLDEST_TRIP_C, HOTTEST_TRIP_C = 40.0, 125.0
 """Where a trip can be: silicon is rated to 125 °C, and below 40 °C a board in the sun is always."""
 MOST_MARGIN_C = 30.0
 COLDEST_AMBIENT_C = -90.0
+MEMORY_NOISE_MB = 2.0
+"""By how much what a small model takes differs from one measurement to the next."""
 _COSTS = (("cpu_s", " s"), ("call_cpu_s", " s"), ("wall_s", " s"), ("memory_mb", " MB"))
 _BENCH = "measure again with 'edgeapp bench'"
 
@@ -251,7 +253,7 @@ def _rung_doubtful(ladder: Ladder, index: int, rung: Rung) -> Iterator[str]:
                 f"{where}: it needs {rung.cpu_s:.4g} s of CPU time, more than '{above.variant}' above "
                 f"it ({above.cpu_s:.4g} s); {order}"
             )
-        if rung.memory_mb > above.memory_mb:
+        if rung.memory_mb > above.memory_mb + MEMORY_NOISE_MB:
             yield (
                 f"{where}: it takes {rung.memory_mb:.4g} MB, more than '{above.variant}' above it "
                 f"({above.memory_mb:.4g} MB); {order}"

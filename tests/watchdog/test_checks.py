@@ -145,6 +145,10 @@ def test_a_rung_that_is_never_chosen_is_named_with_the_one_that_is_better() -> N
     assert any("'s' is as good in everything" in one and "variant 'odd'" in one for one in told)
 
 
+def test_memory_that_differs_by_the_noise_of_its_measurement_is_nothing_to_tell() -> None:
+    assert complaints(of(M, replace(S, memory_mb=M.memory_mb + 1.0)), LIMITS, PRIOR) == []
+
+
 def test_of_two_equal_rungs_one_is_never_chosen() -> None:
     told = complaints(of(M, replace(M, variant="twin")), LIMITS, PRIOR)
     [one] = [one for one in told if "never chosen" in one]
