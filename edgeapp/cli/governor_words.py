@@ -17,7 +17,11 @@ def governor_lines(facts: Mapping[str, Any]) -> Iterator[str]:
         said.append(f"headroom {facts['headroom_ratio']:.2f}")
     if facts["trip_in_s"] is not None:
         said.append(f"too hot in {span(facts['trip_in_s'])}")
-    said.append(f"pipelines take {facts['chosen_cores']:.2f} of {facts['allowed_cores']:.2f} cores")
+    chosen, allowed = facts["chosen_cores"], facts["allowed_cores"]
+    if chosen <= allowed:
+        said.append(f"pipelines take {chosen:.2f} of {allowed:.2f} cores")
+    else:  # it holds for the next half minute
+        said.append(f"pipelines take {chosen:.2f} cores, {allowed:.2f} would hold for good")
     if facts["detectors"]:
         said.append(f"found: {', '.join(facts['detectors'])}")
     if facts["infeasible"]:

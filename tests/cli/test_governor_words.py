@@ -40,6 +40,12 @@ def test_a_device_without_a_care_takes_one_line() -> None:
     assert list(governor_lines(COOL)) == ["watchdog: nominal, pipelines take 0.30 of 1.80 cores"]
 
 
+def test_what_does_not_hold_for_good_is_not_said_to_be_allowed() -> None:
+    short = COOL | {"chosen_cores": 0.53, "allowed_cores": 0.19}
+    [line] = governor_lines(short)
+    assert line == "watchdog: nominal, pipelines take 0.53 cores, 0.19 would hold for good"
+
+
 def test_heat_is_told_with_its_reason() -> None:
     hot = COOL | {
         "level": "serious",
