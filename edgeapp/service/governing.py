@@ -243,7 +243,9 @@ class Governing:
         notice = report(self._grounds, signals, self._hosts.values())
         if notice != self._reported:
             self._reported = notice
-            self._log.info("watchdog watches", **log_facts(notice, self._hosts.values()))
+            self._log.info(
+                "watchdog watches", **log_facts(notice, self._hosts.values(), self._data_dir)
+            )
             self._tell("governor/signals", notice)
 
     # -- what is done ------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """What a governor has to go on: limits, a prior, signals and costs; and what follows from them."""
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,8 +123,8 @@ def report(
     )
 
 
-def log_facts(notice: SignalsNotice, hosts: Iterable[Hosted]) -> dict[str, object]:
-    """The report in the facts of one log line."""
+def log_facts(notice: SignalsNotice, hosts: Iterable[Hosted], data_dir: Path) -> dict[str, object]:
+    """The report in the facts of one log line. `data_dir`: where costs are looked for."""
     found = [
         f"{signal.name} ({signal.where})" if "temp" in signal.name else signal.name
         for signal in notice.signals
@@ -139,5 +140,7 @@ def log_facts(notice: SignalsNotice, hosts: Iterable[Hosted]) -> dict[str, objec
     unmeasured = [host for host in hosts if host.tenant.ladders and not host.measured]
     if unmeasured:
         facts["not_measured"] = ", ".join(host.tenant.name for host in unmeasured)
-        facts["to_measure"] = f"edgeapp bench {unmeasured[0].plan.file}"
+        # A person's own shell is not told where a service keeps what it knows.
+        folder, file = shlex.quote(str(data_dir)), shlex.quote(str(unmeasured[0].plan.file))
+        facts["to_measure"] = f"STATE_DIRECTORY={folder} edgeapp bench {file}"
     return facts

@@ -112,7 +112,7 @@ def test_without_costs_and_without_sensors_nothing_is_touched(plan: Plan, tmp_pa
     assert not signals.costs[0].measured
     [line] = world.logged("watchdog watches")
     assert line["acts_on"] == "nothing"
-    assert line["to_measure"] == f"edgeapp bench {plan.file}"
+    assert line["to_measure"] == f"STATE_DIRECTORY={tmp_path} edgeapp bench {plan.file}"
 
 
 @pytest.mark.slow
