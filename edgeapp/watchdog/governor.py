@@ -298,7 +298,8 @@ class Governor:
             return found.chosen, "" if first else self._why_unfit(sight)
         if allowed.stay.binding == "heat_30s" and self._cores(now) > allowed.stay.cores:
             then = self._load.foreign + self._cores(now)
-            return found.chosen, reasons.too_hot(self._model.forecast(then, budget.SOON_S).die_c)
+            die_c = self._model.forecast(then, budget.SOON_S).die_c
+            return found.chosen, reasons.too_hot(die_c, self._limits.trip_c)
         if self._cores(now) > allowed.stay.cores:
             return found.chosen, reasons.limited(allowed.stay.binding, allowed.stay.cores)
         return found.chosen, reasons.limited("memory", 0.0)

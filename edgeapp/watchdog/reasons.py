@@ -23,9 +23,13 @@ ALLOWS: Mapping[Binding, str] = {
 """What keeps it from choosing better."""
 
 
-def too_hot(die_c: float) -> str:
+def too_hot(die_c: float, trip_c: float) -> str:
     """What would become of the choice that has to go."""
-    return f"30 s ahead the die would reach {die_c:.1f} C on the chosen rungs"
+    where = "over" if die_c > trip_c else "too near"
+    return (
+        f"30 s ahead the die would reach {die_c:.1f} C, {where} the {trip_c:g} C at which the "
+        f"hardware slows down"
+    )
 
 
 def holds(die_c: float) -> str:
