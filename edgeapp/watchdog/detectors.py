@@ -211,21 +211,21 @@ class _Calls:
         return self._heard_s is not None and t_s - self._heard_s <= _STALE_S
 
     def add(self, t_s: float, rung: Rung, stage: StageWork) -> None:
-        """Take in a tick, unless the stage was busy with something else in it."""
+        """Take in a tick, unless the stage went over to another model in it."""
         calibrated = rung.cpu_s if rung.call_cpu_s is None else rung.call_cpu_s
         moved = self._rung not in {None, stage.actual.rung}
         self._rung = stage.actual.rung
-        # Loading a model disturbs for seconds; what lasts longer is no disturbance.
+        # A model that is being loaded takes wall time of the calls, for seconds; no CPU time.
         self._disturbed = self._disturbed + 1 if stage.opening else 0
         cpu_s, wall_s = _number(stage.cpu_s), _number(stage.wall_s)
-        if moved or 0 < self._disturbed <= _STALE_S or cpu_s <= 0 or calibrated <= 0:
+        if moved or cpu_s <= 0 or calibrated <= 0:
             return
         self._heard_s = t_s
         self._samples += 1
         self.inflation = _filtered(self.inflation, cpu_s / calibrated)
         if self._samples > _USUAL_SAMPLES:
             self.usual = _lower(self.usual, self.inflation, *_USUAL_INFLATION)
-        if wall_s <= 0:
+        if wall_s <= 0 or 0 < self._disturbed <= _STALE_S:
             return
         undisturbed = rung.wall_s / calibrated if rung.wall_s > 0 else 1.0
         self._ratio = _filtered(self._ratio, wall_s / cpu_s / undisturbed)
