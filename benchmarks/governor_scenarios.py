@@ -1,9 +1,11 @@
 """The governor in simulated worlds, beside no governor, a ladder of thresholds, and a fixed choice.
 
 On the reporting seeds, 3 h each, against a bound that no policy can pass. Prints the whole table;
-as arguments: seeds (`101,102`) and names of worlds. All of it takes about an hour on two cores.
+as arguments: seeds (`101,102`) and names of worlds. All of it takes half an hour on two cores, and
+`make accept` keeps the table, and the course of a run in each hot world, in `docs/worlds`.
 """
 
+import csv
 import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -12,11 +14,11 @@ from multiprocessing import get_context
 from os import cpu_count
 from statistics import fmean
 
-from benchmarks.compare import Row
+from benchmarks.compare import REPO, Row
 from edgeapp.core.clock import Clock
 from edgeapp.simulation.clairvoyant import clairvoyant
 from edgeapp.simulation.expected import missed
-from edgeapp.simulation.player import PolicyOf
+from edgeapp.simulation.player import Moment, PolicyOf, play
 from edgeapp.simulation.policies import none, thresholds
 from edgeapp.simulation.scenarios import HEAT, REPORTING_SEEDS
 from edgeapp.simulation.score import Score, best_fixed, one_for_all, run
@@ -27,9 +29,12 @@ from edgeapp.watchdog.governor import Governor
 WORSE, BETTER = "governor, prior x 0.7", "governor, prior x 1.3"
 GOVERNOR, LADDER, NONE = "governor", "ladder", "none"
 FIXED, FIXED_HERE = "best fixed", "best fixed of each world"
-"""One choice for all hot worlds; one for each world and seed, as nobody could know it."""
-PLAYED = (GOVERNOR, LADDER, NONE, FIXED_HERE, WORSE, BETTER)
-COMPARED = (*PLAYED, FIXED)
+"""One choice for all hot worlds; one for each of them, as nobody could know it. First seed only: a
+search takes many runs."""
+PLAYED = (GOVERNOR, LADDER, NONE, WORSE, BETTER)
+COMPARED = (*PLAYED, FIXED, FIXED_HERE)
+FOLDER = REPO / "docs" / "worlds"
+_RASTER_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,8 @@ class Cell:
     policy: str
     ratio: float
     """Utility over the bound's."""
+    in_time: float
+    """The same if answers in time counted also while the hardware slows itself down."""
     swaps_per_h: float
     over_s: int
     avoidable_s: int
@@ -68,7 +75,9 @@ def play_one(task: tuple[str, int]) -> list[Cell]:
         return [_cell(one, FIXED, score, clairvoyant(one).utility) for one, score in found]
     scenario = SCENARIOS[name](seed)
     best = clairvoyant(scenario).utility
-    policies = PLAYED if name in HEAT else (GOVERNOR,)
+    policies: tuple[str, ...] = PLAYED if name in HEAT else (GOVERNOR,)
+    if name in HEAT and seed == REPORTING_SEEDS[0]:
+        policies = (*PLAYED, FIXED_HERE)
     return [_cell(scenario, policy, _score(scenario, policy), best) for policy in policies]
 
 
@@ -93,6 +102,7 @@ def _cell(scenario: Scenario, policy: str, score: Score, best: float) -> Cell:
         scenario.seed,
         policy,
         score.utility / best if best > 0 else 0.0,
+        score.in_time / max(1, score.ticks) / best if best > 0 else 0.0,
         score.swaps_per_h,
         score.over_s,
         score.avoidable_s,
@@ -105,7 +115,7 @@ def _cell(scenario: Scenario, policy: str, score: Score, best: float) -> Cell:
 def cells(names: Iterable[str] = SCENARIOS, seeds: Sequence[int] = REPORTING_SEEDS) -> list[Cell]:
     """All runs, as many at a time as there are cores."""
     names = list(names)
-    tasks = [("", seed) for seed in seeds if set(HEAT) <= set(names)]
+    tasks = [("", seed) for seed in seeds[:1] if set(HEAT) <= set(names)]
     tasks += [(name, seed) for name in names for seed in seeds]
     with ProcessPoolExecutor(cpu_count() or 1, mp_context=get_context("spawn")) as pool:
         return [cell for some in pool.map(play_one, tasks) for cell in some]
@@ -113,10 +123,8 @@ def cells(names: Iterable[str] = SCENARIOS, seeds: Sequence[int] = REPORTING_SEE
 
 def table(found: Sequence[Cell]) -> str:
     """Means over the seeds; avoidable seconds and misses are sums, the temperature the greatest."""
-    lines = [
-        "| world | policy | of the best | worst seed | swaps/h | hot s | avoidable s | missed % | °C |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+    heads = "world|policy|of the best|worst seed|in time|swaps/h|hot s|avoidable s|missed %|°C"
+    lines = [f"|{heads}|", "|---" * (heads.count("|") + 1) + "|"]
     for world in dict.fromkeys(cell.world for cell in found):
         for policy in COMPARED:
             some = [cell for cell in found if (cell.world, cell.policy) == (world, policy)]
@@ -124,6 +132,7 @@ def table(found: Sequence[Cell]) -> str:
                 lines.append(
                     f"| {world} | {policy} | {fmean(cell.ratio for cell in some):.3f} "
                     f"| {min(cell.ratio for cell in some):.3f} "
+                    f"| {fmean(cell.in_time for cell in some):.3f} "
                     f"| {fmean(cell.swaps_per_h for cell in some):.1f} "
                     f"| {sum(cell.over_s for cell in some)} "
                     f"| {sum(cell.avoidable_s for cell in some)} "
@@ -136,8 +145,55 @@ def table(found: Sequence[Cell]) -> str:
 def rows() -> list[Row]:
     """What was promised of the governor, on the reporting seeds."""
     found = cells()
-    print(table(found))
+    text = table(found)
+    print(text)
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / "README.md").write_text(f"{_INTRODUCTION}\n{text}\n", encoding="utf-8")
+    for make in HEAT.values():
+        keep_course(make(REPORTING_SEEDS[0]))
     return judged(found)
+
+
+_INTRODUCTION = f"""# The governor in simulated worlds
+
+Written by `make accept`: 3 h in each world with each of the seeds {REPORTING_SEEDS}, of which nothing
+was chosen; the two best fixed choices were searched on the first of them alone. *Of the best*: utility
+over a bound that no policy can pass (`edgeapp/simulation/clairvoyant.py`). A second in which the
+hardware slows itself down for heat counts nothing there, and a kelvin above the trip costs a second;
+*in time* counts answers that came in time whatever the hardware did. *Hot* seconds are above the trip,
+*avoidable* ones while something was left to be reduced; both are sums over the seeds. The files `*.csv`
+are the course of the governor's run with the first seed, once a minute.
+"""
+
+
+def keep_course(scenario: Scenario) -> None:
+    """Play the governor and write what a plot needs, once a minute."""
+    moments: list[Moment] = []
+    play(scenario, governor, moments.append)
+    with (FOLDER / f"{scenario.name}.csv").open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        names = [" ".join(key) for key in moments[0].app.work.stages]
+        heads = ("t_s", "ambient_c", "die_c", "forecast_30s_c", "own_cores", "busy_cores")
+        writer.writerow((*heads, "utility", *names))
+        writer.writerows(_course(moment) for moment in moments[_RASTER_S - 1 :: _RASTER_S])
+
+
+def _course(moment: Moment) -> list[str]:
+    state, work = moment.state, moment.app.work
+    ahead_c = moment.decision.forecast_30s_c
+    figures = (
+        state.ambient_c,
+        next(iter(state.nodes_c.values())),
+        ahead_c if ahead_c is not None else float("nan"),
+        work.own_cores,
+        moment.app.busy_cores,
+        moment.app.utility,
+    )
+    settings = [
+        "paused" if name in work.paused else f"{stage.actual.rung}/{stage.actual.divisor}"
+        for (name, _), stage in work.stages.items()
+    ]
+    return [f"{state.t_s:.0f}", *(f"{figure:.2f}" for figure in figures), *settings]
 
 
 def judged(found: Sequence[Cell]) -> list[Row]:
@@ -158,6 +214,9 @@ def judged(found: Sequence[Cell]) -> list[Row]:
     faults = [cell for cell in found if cell.world in SENSOR_FAULTS]
     swaps, miss = fmean(cell.swaps_per_h for cell in heat), fmean(cell.miss for cell in heat)
     avoidable = sum(cell.avoidable_s for cell in calm)
+    in_time = fmean(
+        cell.in_time for cell in found if (cell.world in HEAT, cell.policy) == (True, NONE)
+    )
     wrong = mean(GOVERNOR) - min(mean(WORSE), mean(BETTER))
     cool_swaps = sum(cell.swaps_per_h for cell in cool)
     weakest = min((cell.ratio for cell in faults), default=0.0)
@@ -169,7 +228,8 @@ def judged(found: Sequence[Cell]) -> list[Row]:
         _least("heat: the worst world, mean over seeds", 0.95, worst[lowest], lowest),
         Row("heat: a ladder of thresholds", "", f"{mean(LADDER):.3f}", None),
         _most("heat: no governor (the worlds are hard)", 0.6, mean(NONE)),
-        _most("heat: best fixed choice (the worlds are hard)", 0.9, mean(FIXED)),
+        Row("heat: no governor, answers in time", "", f"{in_time:.3f}", None),
+        _most("heat: best fixed choice for all (the worlds are hard)", 0.9, mean(FIXED)),
         Row("heat: best fixed choice of each world", "", f"{mean(FIXED_HERE):.3f}", None),
         _most("heat: avoidable seconds above the trip, all but the storm", 0, avoidable),
         _most("burst storm: avoidable seconds above the trip in 3 h, worst", 10, storm),
