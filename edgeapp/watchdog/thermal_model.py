@@ -14,14 +14,13 @@ form. How uncertain it says it is, is corrected by `Hindsight`.
 
 A sum of normalised innovations (CUSUM: Page, Biometrika 41, 1954) tells a sudden change, such as a
 door, the sun or a fan, from noise; the filter then doubts what it had learned and learns anew.
+
+Plain numbers in lists: for six of them an array costs more to make than to calculate with.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, inf, isfinite, log, sqrt
-
-import numpy as np
-from numpy.typing import NDArray
 
 from edgeapp.watchdog.hindsight import HORIZONS_S, Hindsight, Line, State
 from edgeapp.watchdog.limits import Prior
@@ -34,15 +33,14 @@ BLIND_MOST_C = 12.0
 
 _BOARD, _OFFSET, _GAIN, _DIE, _TAU, _TREND = range(6)
 _N = 6
-_Array = NDArray[np.float64]
 
-_FIRST_SD = np.array((3.0, 12.0, 0.3, 0.3, 0.25, 0.002))
+_FIRST_SD = (3.0, 12.0, 0.3, 0.3, 0.25, 0.002)
 """What is believed at the start; of gain and die gain relative to the prior, of tau logarithmic."""
-_WALK_SD = np.array((0.02, 0.03, 0.0008, 0.0005, 0.0005, 0.00008))
+_WALK_SD = (0.02, 0.03, 0.0008, 0.0005, 0.0005, 0.00008)
 """How far each wanders in a second, in the same units."""
-_SURPRISE_SD = np.array((0.5, 6.0, 0.15, 0.03, 0.1, 0.0))
+_SURPRISE_SD = (0.5, 6.0, 0.15, 0.03, 0.1, 0.0)
 """What is doubted more after a surprise."""
-_MOST_SD = np.array((30.0, 30.0, 0.35, 0.35, 0.35, 0.005))
+_MOST_SD = (30.0, 30.0, 0.35, 0.35, 0.35, 0.005)
 _TREND_S = 1800.0
 """A trend that is not seen to go on fades."""
 _BOUNDS = {_GAIN: (0.5, 2.0), _DIE: (0.3, 3.0), _TAU: (0.5, 2.0)}
@@ -71,6 +69,11 @@ _NOISE_C = (0.05, 20.0)
 _SANE_C = (-150.0, 300.0)
 _PLAUSIBLE_C = (-60.0, 160.0)
 _FOREVER_S = 24 * 3600.0
+_TIMES_S = (0.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0, 1280.0, 3600.0)
+"""At which it is looked whether a limit will have been reached."""
+_SURELY_K = 1e-6
+_LEAST_VARIANCE = 1e-9
+_MOST_LINES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +92,16 @@ class ThermalModel:
         self.prior = prior
         self.surprises = 0
         """Sudden changes noticed so far."""
-        self._units = np.array((1.0, 1.0, prior.board_k_per_core, prior.die_k_per_core, 1.0, 1.0))
-        self._walk = (_WALK_SD * self._units) ** 2
-        self._most = (_MOST_SD * self._units) ** 2
-        self._surprise = (_SURPRISE_SD * self._units) ** 2
-        offset = prior.ambient_c + prior.idle_k
         gains = prior.board_k_per_core, prior.die_k_per_core
-        self._x = np.array((offset, offset, *gains, log(prior.board_tau_s), 0.0))
-        self._p = np.diag((_FIRST_SD * self._units) ** 2)
-        self._p[_BOARD, _BOARD] = _FIRST_SD[_OFFSET] ** 2
-        self._step = np.eye(_N)
-        """How the numbers at a tick follow from those at the tick before; filled in anew each time."""
+        units = 1.0, 1.0, *gains, 1.0, 1.0
+        self._walk = _variances(_WALK_SD, units)
+        self._most = _variances(_MOST_SD, units)
+        self._surprise = _variances(_SURPRISE_SD, units)
+        offset = prior.ambient_c + prior.idle_k
+        self._x = [offset, offset, *gains, log(prior.board_tau_s), 0.0]
+        self._p = _diagonal(_variances(_FIRST_SD, units))
+        """Covariances, a row for each number."""
+        self._p[_BOARD][_BOARD] = _FIRST_SD[_OFFSET] ** 2
         self._bounds = {
             i: (base * low, base * high) if i != _TAU else (log(base * low), log(base * high))
             for i, base, (low, high) in (
@@ -108,9 +110,6 @@ class ThermalModel:
                 (_TAU, prior.board_tau_s, _BOUNDS[_TAU]),
             )
         }
-        self._lowest, self._highest = np.full(_N, _SANE_C[0]), np.full(_N, _SANE_C[1])
-        for i, (least, most) in self._bounds.items():
-            self._lowest[i], self._highest[i] = least, most
         self._cores = 0.0
         self._filtered = 0.0
         self._t_s: float | None = None
@@ -121,6 +120,8 @@ class ThermalModel:
         self._surprised_s = inf
         self._usual_cores = 0.0
         self._hindsight = Hindsight()
+        self._lines: dict[float, Line] = {}
+        """What is forecast, by horizon: the same until the next tick."""
 
     def observe(
         self, t_s: float, cores: float, die_c: float | None, *, noise_c: float = SENSOR_NOISE_C
@@ -146,6 +147,7 @@ class ThermalModel:
         else:
             self._advance(t_s - self._t_s)
         self._t_s = t_s
+        self._lines.clear()
         if die_c is not None and _PLAUSIBLE_C[0] < die_c < _PLAUSIBLE_C[1]:
             if not (isfinite(noise_c) and noise_c > 0):
                 noise_c = SENSOR_NOISE_C
@@ -184,16 +186,28 @@ class ThermalModel:
 
         None: it will not, within an hour.
         """
+        board, offset, gain, die, log_tau, trend = self._x
+        tau, die_tau, filtered = exp(log_tau), self.prior.die_tau_s, self._filtered
+        settled = offset + gain * cores
+        most_drift = max(0.0, trend) * _arrived(_TIMES_S[-1], tau, 0.0)
+        if max(board, settled) + most_drift + die * max(cores, filtered) < limit_c - _SURELY_K:
+            return None
+
+        def mean(horizon_s: float) -> float:
+            e, fast = exp(-horizon_s / tau), exp(-horizon_s / die_tau)
+            warm = e * board + (1 - e) * settled + trend * _arrived(horizon_s, tau, e)
+            return warm + die * (cores + (filtered - cores) * fast)
+
         before = 0.0
-        for after in (0.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0, 1280.0, 3600.0):
-            if self._mean(cores, after) >= limit_c:
+        for after in _TIMES_S:
+            if mean(after) >= limit_c:
                 break
             before = after
         else:
             return None
         while after - before > 0.5:  # noqa: PLR2004 - seconds: finer than anybody needs
             middle = (before + after) / 2
-            if self._mean(cores, middle) >= limit_c:
+            if mean(middle) >= limit_c:
                 after = middle
             else:
                 before = middle
@@ -202,22 +216,22 @@ class ThermalModel:
     @property
     def die_c(self) -> float:
         """What the die is believed to have now, smoother than any sensor."""
-        return float(self._x[_BOARD] + self._x[_DIE] * self._filtered)
+        return self._x[_BOARD] + self._x[_DIE] * self._filtered
 
     @property
     def board_c(self) -> float:
         """What the board is believed to have now."""
-        return float(self._x[_BOARD])
+        return self._x[_BOARD]
 
     @property
     def ambient_c(self) -> float:
         """What the surroundings seem to have, with the sun and whatever else heats in them."""
-        return float(self._x[_OFFSET] - self.prior.idle_k)
+        return self._x[_OFFSET] - self.prior.idle_k
 
     @property
     def gain(self) -> float:
         """What a busy core adds to the board in the end, in kelvin."""
-        return float(self._x[_GAIN])
+        return self._x[_GAIN]
 
     @property
     def surprised(self) -> bool:
@@ -254,22 +268,33 @@ class ThermalModel:
         """Let time pass under the load of this tick."""
         dt = min(dt, _FOREVER_S)
         x, u = self._x, self._cores
-        tau = exp(x[_TAU])
+        board, offset, gain, _, log_tau, trend = x
+        tau = exp(log_tau)
         e = exp(-dt / tau)
-        rise = x[_OFFSET] + x[_GAIN] * u - x[_BOARD]
+        rise = offset + gain * u - board
         fade, drift = exp(-dt / _TREND_S), min(dt, _LONG_GAP_S)
-        f = self._step
-        f[_BOARD] = (e, 1 - e, (1 - e) * u, 0.0, -e * (dt / tau) * rise, 0.0)
-        f[_OFFSET, _TREND] = drift
-        f[_TREND, _TREND] = fade
         x[_BOARD] += (1 - e) * rise
-        x[_OFFSET] += drift * x[_TREND]
+        x[_OFFSET] += drift * trend
         x[_TREND] *= fade
-        p = self._p = f @ self._p @ f.T
-        self._widen(self._walk * dt)
+        # How the new numbers follow from the old ones; what is left out follows from itself alone.
+        by_offset, by_gain, by_tau = 1 - e, (1 - e) * u, -e * (dt / tau) * rise
+        p = self._p
+        boards, offsets, gains, _, taus, trends = p
+        p[_BOARD] = [
+            e * b + by_offset * o + by_gain * g + by_tau * t
+            for b, o, g, t in zip(boards, offsets, gains, taus, strict=True)
+        ]
+        p[_OFFSET] = [o + drift * t for o, t in zip(offsets, trends, strict=True)]
+        p[_TREND] = [fade * t for t in trends]
+        for row in p:
+            b, o, g, _, t, drifting = row
+            row[_BOARD] = e * b + by_offset * o + by_gain * g + by_tau * t
+            row[_OFFSET] = o + drift * drifting
+            row[_TREND] = fade * drifting
+        self._widen([wander * dt for wander in self._walk])
         if dt > _LONG_GAP_S:
-            p[_BOARD, _BOARD] += ((1 - e) * x[_GAIN]) ** 2
-            p[_OFFSET, _OFFSET] += min(dt / 100.0, 6.0) ** 2
+            p[_BOARD][_BOARD] += ((1 - e) * gain) ** 2
+            p[_OFFSET][_OFFSET] += min(dt / 100.0, 6.0) ** 2
         self._filtered += (u - self._filtered) * (1 - exp(-dt / self.prior.die_tau_s))
         self._usual_cores += (u - self._usual_cores) * (1 - exp(-dt / _USUAL_S))
         self._hindsight.advance(dt, u)
@@ -281,19 +306,19 @@ class ThermalModel:
         if not self._seen:
             self._seen = True
             self._x[_BOARD] = die_c - self._x[_DIE] * self._filtered
-            self._p[_BOARD, _BOARD] = _FIRST_SD[_BOARD] ** 2
+            self._p[_BOARD][_BOARD] = _FIRST_SD[_BOARD] ** 2
             self._blind_s = 0.0
             return
         x, p, uf = self._x, self._p, self._filtered
-        ph = p[:, _BOARD] + uf * p[:, _DIE]
+        ph = [row[_BOARD] + uf * row[_DIE] for row in p]
         coming = _STEP_DOUBT * x[_DIE] * (self._cores - uf)
-        known = float(ph[_BOARD] + uf * ph[_DIE])
+        known = ph[_BOARD] + uf * ph[_DIE]
         if known <= 0:  # rounding has eaten it up: begin anew from what each number is doubted
-            self._p = np.diag(np.maximum(p.diagonal(), 1e-9))
+            self._p = _diagonal([max(row[i], _LEAST_VARIANCE) for i, row in enumerate(p)])
             return
         s = known + noise_c * noise_c + coming * coming
         innovation = die_c - x[_BOARD] - x[_DIE] * uf
-        score = float(innovation / sqrt(s))
+        score = innovation / sqrt(s)
         if abs(score) > _JUMP_SD:
             self._jumps += 1
             if self._jumps < _JUMPS:
@@ -304,13 +329,18 @@ class ThermalModel:
             return
         self._jumps = 0
         self._blind_s = 0.0
-        gains = ph / s
+        gains = [covariance / s for covariance in ph]
         if abs(uf - self._usual_cores) < _STEP_CORES:
             gains[_DIE] = 0.0
-        x += gains * innovation
+        for i, gain in enumerate(gains):
+            x[i] += gain * innovation
         # The form that holds for any gain, not only for the best one.
-        column = gains[:, None]
-        p += column * (s * gains - ph) - ph[:, None] * gains
+        over = [s * gain - covariance for gain, covariance in zip(gains, ph, strict=True)]
+        for row, k, h in zip(p, gains, ph, strict=True):
+            row[:] = [
+                before + (k * o - h * gain)
+                for before, o, gain in zip(row, over, gains, strict=True)
+            ]
         self._bound()
         self._high = max(0.0, self._high + score - _CUSUM_SLACK)
         self._low = max(0.0, self._low - score - _CUSUM_SLACK)
@@ -324,7 +354,7 @@ class ThermalModel:
             return
         self._hindsight.check(self.die_c)
         for i in self._hindsight.due():
-            board, offset, gain, die, log_tau, trend = self._x.tolist()
+            board, offset, gain, die, log_tau, trend = self._x
             taus = exp(log_tau), self.prior.die_tau_s
             state = State(board, self._filtered, offset, trend, gain, die, *taus)
             self._hindsight.set_aside(i, state, self._line(HORIZONS_S[i]))
@@ -336,54 +366,76 @@ class ThermalModel:
         self._high = self._low = 0.0
         self._hindsight.forget()
         self._widen(self._surprise)
-        self._p[_BOARD, _BOARD] += board_sd * board_sd
+        self._p[_BOARD][_BOARD] += board_sd * board_sd
 
-    def _widen(self, more: _Array) -> None:
+    def _widen(self, more: Sequence[float]) -> None:
         """Doubt each number more, up to what is sensible."""
-        diagonal = np.einsum("ii->i", self._p)
-        diagonal += np.maximum(0.0, np.minimum(more, self._most - diagonal))
+        for i, row in enumerate(self._p):
+            row[i] += max(0.0, min(more[i], self._most[i] - row[i]))
 
     def _bound(self) -> None:
         """Keep what was learned near the prior; what depends on it follows."""
-        x = self._x
+        x, p = self._x, self._p
         for i, (least, most) in self._bounds.items():
-            bounded = min(max(float(x[i]), least), most)
+            bounded = min(max(x[i], least), most)
             if bounded != x[i]:
-                x += self._p[:, i] * ((bounded - x[i]) / max(self._p[i, i], 1e-9))
-                # One correction may carry another number away.
-                np.maximum(np.minimum(x, self._highest, out=x), self._lowest, out=x)
-
-    def _mean(self, cores: float, horizon_s: float) -> float:
-        board, offset, gain, die, log_tau, trend = self._x.tolist()
-        tau = exp(log_tau)
-        e = exp(-horizon_s / tau)
-        fast = exp(-horizon_s / self.prior.die_tau_s)
-        warm = e * board + (1 - e) * (offset + gain * cores) + trend * _arrived(horizon_s, tau, e)
-        return float(warm + die * (cores + (self._filtered - cores) * fast))
+                share = (bounded - x[i]) / max(p[i][i], _LEAST_VARIANCE)
+                for j, row in enumerate(p):
+                    # One correction may carry another number away.
+                    low, high = self._bounds.get(j, _SANE_C)
+                    x[j] = max(min(x[j] + row[i] * share, high), low)
 
     def _line(self, h: float) -> Line:
         """What is forecast in `h` seconds, as a function of the load."""
-        x, p = self._x, self._p
-        tau = exp(x[_TAU])
+        line = self._lines.get(h)
+        if line is None:
+            if len(self._lines) >= _MOST_LINES:
+                self._lines.clear()
+            self._lines[h] = line = self._line_anew(h)
+        return line
+
+    def _line_anew(self, h: float) -> Line:
+        board, offset, gain, die, log_tau, trend = self._x
+        tau = exp(log_tau)
         e = exp(-h / tau)
         fast = exp(-h / self.prior.die_tau_s)
         bend = e * h / tau
-        board, offset, gain, die = x[:4].tolist()
         arrived = _arrived(h, tau, e)
-        w0 = np.array((e, 1 - e, 0.0, self._filtered * fast, bend * (board - offset), arrived))
-        w1 = np.array((0.0, 0.0, 1 - e, 1 - fast, -bend * gain, 0.0))
-        mean0 = e * board + (1 - e) * offset + die * w0[_DIE] + arrived * x[_TREND]
-        mean1 = (1 - e) * gain + die * (1 - fast)
-        p0, p1 = p @ w0, p @ w1
-        a, b, c = float(w0 @ p0), float(w1 @ p0), float(w1 @ p1)
+        # By how much each number counts in mean0 and in mean1; what is left out does not.
+        slow, swift = 1 - e, 1 - fast
+        die0, tau0, tau1 = self._filtered * fast, bend * (board - offset), -bend * gain
+        mean0 = e * board + slow * offset + die * die0 + arrived * trend
+        mean1 = slow * gain + die * swift
+        on_board, on_offset, on_gain, on_die, on_tau, on_trend = (
+            e * row[_BOARD]
+            + slow * row[_OFFSET]
+            + die0 * row[_DIE]
+            + tau0 * row[_TAU]
+            + arrived * row[_TREND]
+            for row in self._p
+        )
+        a = e * on_board + slow * on_offset + die0 * on_die + tau0 * on_tau + arrived * on_trend
+        b = slow * on_gain + swift * on_die + tau1 * on_tau
+        on_gain, on_die, on_tau = (
+            slow * row[_GAIN] + swift * row[_DIE] + tau1 * row[_TAU]
+            for row in self._p[_GAIN : _TAU + 1]
+        )
+        c = slow * on_gain + swift * on_die + tau1 * on_tau
         # The offset goes on wandering: the integral of (1 - exp(-s/tau))² over the horizon.
         wander = h - 2 * tau * (1 - e) + tau / 2 * (1 - e * e)
         a += self._walk[_OFFSET] * wander + self._walk[_BOARD] * tau / 2 * (1 - e * e)
         # What two nodes are not: always a little, and more for loads that are far from the usual.
         far = (_UNLIKE * mean1) ** 2
         a += _LEAST_SD_C**2 + far * self._usual_cores**2
-        b, c = b - far * self._usual_cores, c + far
-        return Line(float(mean0), mean1, float(a), b, c)
+        return Line(mean0, mean1, a, b - far * self._usual_cores, c + far)
+
+
+def _variances(deviations: Sequence[float], units: Sequence[float]) -> list[float]:
+    return [(sd * unit) ** 2 for sd, unit in zip(deviations, units, strict=True)]
+
+
+def _diagonal(values: Sequence[float]) -> list[list[float]]:
+    return [[value if i == j else 0.0 for j in range(_N)] for i, value in enumerate(values)]
 
 
 def _arrived(horizon_s: float, tau: float, e: float) -> float:
