@@ -10,7 +10,7 @@ tell a `Governor` what the device says (`Reading`) and what was done (`Work`), a
 >>> from edgeapp.core.dial import Setting
 >>> from edgeapp.watchdog import (
 ...     Governor, Ladder, Limits, Prior, Reading, Rung, SensorReading, StageWork, Tenant, Work)
->>> rungs = (Rung("large", cpu_s=0.30, accuracy=0.90), Rung("small", cpu_s=0.08, accuracy=0.80))
+>>> rungs = (Rung("large", cpu_s=0.15, accuracy=0.90), Rung("small", cpu_s=0.04, accuracy=0.80))
 >>> camera = Tenant("porch", (Ladder("porch", "detect", rungs, rate_hz=5.0),), critical=True)
 >>> clock = FakeClock()
 >>> governor = Governor([camera], Limits(cores=4), Prior("raspberry-pi-4"), clock)
