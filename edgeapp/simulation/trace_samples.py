@@ -147,7 +147,9 @@ def _explain(problems: Problems, where: str, columns: tuple[str, ...], row: list
         if number and low <= cell <= high:  # type: ignore[operator]  # a number
             continue
         remedy = (
-            "give seconds" if column == TIME else f"give a number from {low:g} to {high:g}, or null"
+            f"give seconds from 0 to {high:g}"
+            if column == TIME
+            else f"give a number from {low:g} to {high:g}, or null"
         )
         problems.add(f"{where}[{index}]", f"'{printable(column)}' is {shown(cell)}", remedy)
 

@@ -130,6 +130,7 @@ def test_a_write_that_fails_leaves_the_old_file(
     with pytest.raises(OSError, match="No space"):
         write_costs(file, costs(pipeline="other"))
     assert read_costs(file, MODELS, DEVICE) == costs()
+    assert [path.name for path in file.parent.iterdir()] == ["porch.json"]
 
 
 def test_this_device_is_told_the_same_twice() -> None:
