@@ -37,7 +37,7 @@ class PipelineSettings(Settings):
         "cannot afford the best of all.",
     )
     critical: bool = Field(
-        False,  # noqa: FBT003 - pydantic takes a default by position
+        False,
         description="It is never paused, and its models never stop answering, however hot the "
         "device is.",
     )
