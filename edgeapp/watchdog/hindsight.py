@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from math import exp, log, sqrt
 
 HORIZONS_S = (30.0, 300.0)
+_NEAR_S, _FAR_S = HORIZONS_S
+_WIDTH = log(_FAR_S / _NEAR_S)
 
 _EVERY_S = (10.0, 30.0)
 """How often a forecast is set aside for later, for each horizon."""
@@ -83,8 +85,10 @@ class Hindsight:
 
     def stretch(self, horizon_s: float) -> float:
         """Factor for the standard deviation at a horizon."""
-        (near, far), (low, high) = HORIZONS_S, self._logs
-        share = log(max(horizon_s, near) / near) / log(far / near)
+        low, high = self._logs
+        if horizon_s <= _NEAR_S:
+            return exp(low)
+        share = log(horizon_s / _NEAR_S) / _WIDTH
         return exp(low + (high - low) * min(1.0, share))
 
     def forget(self) -> None:

@@ -371,14 +371,16 @@ class ThermalModel:
     def _widen(self, more: Sequence[float]) -> None:
         """Doubt each number more, up to what is sensible."""
         for i, row in enumerate(self._p):
-            row[i] += max(0.0, min(more[i], self._most[i] - row[i]))
+            room = self._most[i] - row[i]
+            if room > 0:
+                row[i] += min(more[i], room)
 
     def _bound(self) -> None:
         """Keep what was learned near the prior; what depends on it follows."""
         x, p = self._x, self._p
         for i, (least, most) in self._bounds.items():
-            bounded = min(max(x[i], least), most)
-            if bounded != x[i]:
+            if not least <= x[i] <= most:
+                bounded = min(max(x[i], least), most)
                 share = (bounded - x[i]) / max(p[i][i], _LEAST_VARIANCE)
                 for j, row in enumerate(p):
                     # One correction may carry another number away.
@@ -406,21 +408,22 @@ class ThermalModel:
         die0, tau0, tau1 = self._filtered * fast, bend * (board - offset), -bend * gain
         mean0 = e * board + slow * offset + die * die0 + arrived * trend
         mean1 = slow * gain + die * swift
-        on_board, on_offset, on_gain, on_die, on_tau, on_trend = (
-            e * row[_BOARD]
-            + slow * row[_OFFSET]
-            + die0 * row[_DIE]
-            + tau0 * row[_TAU]
-            + arrived * row[_TREND]
-            for row in self._p
-        )
+        # Variance of mean0, covariance, variance of mean1; the letters are those of the numbers.
+        (bb, bo, bg, bd, bt, br), (_, oo, og, od, ot, o_r), third, fourth, fifth, last = self._p
+        (gg, gd, gt, gr), (dd, dt, dr), (tt, tr), rr = third[2:], fourth[3:], fifth[4:], last[5]
+        on_board = e * bb + slow * bo + die0 * bd + tau0 * bt + arrived * br
+        on_offset = e * bo + slow * oo + die0 * od + tau0 * ot + arrived * o_r
+        on_gain = e * bg + slow * og + die0 * gd + tau0 * gt + arrived * gr
+        on_die = e * bd + slow * od + die0 * dd + tau0 * dt + arrived * dr
+        on_tau = e * bt + slow * ot + die0 * dt + tau0 * tt + arrived * tr
+        on_trend = e * br + slow * o_r + die0 * dr + tau0 * tr + arrived * rr
         a = e * on_board + slow * on_offset + die0 * on_die + tau0 * on_tau + arrived * on_trend
         b = slow * on_gain + swift * on_die + tau1 * on_tau
-        on_gain, on_die, on_tau = (
-            slow * row[_GAIN] + swift * row[_DIE] + tau1 * row[_TAU]
-            for row in self._p[_GAIN : _TAU + 1]
+        c = (
+            slow * (slow * gg + 2 * (swift * gd + tau1 * gt))
+            + swift * (swift * dd + 2 * tau1 * dt)
+            + tau1 * tau1 * tt
         )
-        c = slow * on_gain + swift * on_die + tau1 * on_tau
         # The offset goes on wandering: the integral of (1 - exp(-s/tau))² over the horizon.
         wander = h - 2 * tau * (1 - e) + tau / 2 * (1 - e * e)
         a += self._walk[_OFFSET] * wander + self._walk[_BOARD] * tau / 2 * (1 - e * e)
