@@ -279,7 +279,9 @@ class Governing:
                 paused.add(pipeline.plan.name)
             if pausing != (WATCHDOG in pipeline.held_by):
                 self._steer(pipeline, pausing)
-        done = replace(decision, settings=settings, paused=frozenset(paused))
+        done = decision
+        if settings != decision.settings or paused != decision.paused:
+            done = replace(decision, settings=settings, paused=frozenset(paused))
         self._say(done, now_ns)
         self._applied, self._paused = settings, done.paused
 

@@ -16,6 +16,19 @@ _AT_WORK = frozenset({"starting", "running"})
 
 
 @dataclass(frozen=True, slots=True)
+class _Place:
+    """A model stage in its pipeline; where it is does not change while a pipeline lives."""
+
+    pipeline: Pipeline
+    stage: StagePlan
+    key: StageKey
+    gate: StagePlan
+    """Where packets are left out for it; itself where none may be."""
+    above: tuple[StagePlan, ...]
+    """It, and what it follows by way of `upstream`."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Counts:
     """Counters of a model stage at a moment; all of them rise."""
 
@@ -31,6 +44,8 @@ class Workload:
     """Compares the counters of the pipelines with those of the last look. One thread."""
 
     def __init__(self) -> None:
+        self._pipelines: tuple[Pipeline, ...] = ()
+        self._places: tuple[_Place, ...] = ()
         self._counts: dict[tuple[Pipeline, str], _Counts] = {}
         self._emitted: dict[tuple[Pipeline, str], int] = {}
         self._at_ns: int | None = None
@@ -50,38 +65,32 @@ class Workload:
         elapsed_s = 0.0 if self._at_ns is None else (now_ns - self._at_ns) / NS
         own = max(0.0, (cpu_ns - self._cpu_ns) / NS / elapsed_s) if elapsed_s > 0 else 0.0
         self._at_ns, self._cpu_ns = now_ns, cpu_ns
+        if tuple(pipelines) != self._pipelines:
+            self._pipelines, self._places = tuple(pipelines), _places(pipelines)
         before, self._counts = self._counts, {}
         self.calls = {}
         stages = {}
-        for pipeline in pipelines:
-            for stage in pipeline.plan.stages.values():
-                if stage.variants:
-                    key = (pipeline.plan.name, stage.id)
-                    host = hosts[pipeline.plan.name]
-                    counts = before.get((pipeline, stage.id))
-                    stages[key] = self._stage(pipeline, stage, host, counts, elapsed_s)
+        for place in self._places:
+            host = hosts[place.pipeline.plan.name]
+            counts = before.get((place.pipeline, place.stage.id))
+            stages[place.key] = self._stage(place, host, counts, elapsed_s)
         self._see_sources(pipelines, elapsed_s)
         paused = frozenset(p.plan.name for p in pipelines if p.held or p.state not in _AT_WORK)
         return Work(own, stages, paused)
 
     def _stage(
-        self,
-        pipeline: Pipeline,
-        stage: StagePlan,
-        host: Hosted,
-        before: _Counts | None,
-        elapsed_s: float,
+        self, place: _Place, host: Hosted, before: _Counts | None, elapsed_s: float
     ) -> StageWork:
-        now = _counts(pipeline, stage)
-        self._counts[pipeline, stage.id] = now
+        now = _counts(place)
+        self._counts[place.pipeline, place.stage.id] = now
         then = before or now
-        dial = pipeline.dials[stage.id]
+        dial = place.pipeline.dials[place.stage.id]
         actual = dial.actual
         calls = now.calls - then.calls
         cpu_s = wall_s = None
         if calls > 0:
             call_s = (now.cpu_ns - then.cpu_ns) / calls / NS
-            self.calls[pipeline.plan.name, stage.id] = actual.rung, call_s
+            self.calls[place.key] = actual.rung, call_s
             if host.measured:  # beside assumed costs it would say nothing
                 cpu_s, wall_s = call_s, (now.wall_ns - then.wall_ns) / calls / NS
         return StageWork(
@@ -107,15 +116,22 @@ class Workload:
                     self.rates[pipeline.plan.name, source.id] = (emitted - then) / elapsed_s
 
 
-def _counts(pipeline: Pipeline, stage: StagePlan) -> _Counts:
-    meters = pipeline.meters[stage.id]
-    gate = _gate(pipeline.plan, stage)
-    arrived = pipeline.meters[gate.id].taken + sum(links_before(pipeline, gate))
-    full = links_before(pipeline, stage)[1]
-    above = stage
-    while above.upstream is not None:
-        above = pipeline.plan.stages[above.upstream]
-        full += links_before(pipeline, above)[1]
+def _places(pipelines: Sequence[Pipeline]) -> tuple[_Place, ...]:
+    """All model stages of some pipelines."""
+    return tuple(
+        _Place(pipeline, stage, (plan.name, stage.id), _gate(plan, stage), _above(plan, stage))
+        for pipeline in pipelines
+        for plan in (pipeline.plan,)
+        for stage in plan.stages.values()
+        if stage.variants
+    )
+
+
+def _counts(place: _Place) -> _Counts:
+    pipeline = place.pipeline
+    meters = pipeline.meters[place.stage.id]
+    arrived = pipeline.meters[place.gate.id].taken + sum(links_before(pipeline, place.gate))
+    full = sum(links_before(pipeline, stage)[1] for stage in place.above)
     return _Counts(
         arrived,
         meters.done,
@@ -129,3 +145,11 @@ def _counts(pipeline: Pipeline, stage: StagePlan) -> _Counts:
 def _gate(plan: Plan, stage: StagePlan) -> StagePlan:
     """Where packets for a model stage are left out; the stage itself where none may be."""
     return next((one for one in plan.stages.values() if one.gate_for == stage.id), stage)
+
+
+def _above(plan: Plan, stage: StagePlan) -> tuple[StagePlan, ...]:
+    """A stage, and all those that it follows by way of `upstream`."""
+    found = [stage]
+    while found[-1].upstream is not None:
+        found.append(plan.stages[found[-1].upstream])
+    return tuple(found)
