@@ -29,6 +29,9 @@ def governor_lines(facts: Mapping[str, Any]) -> Iterator[str]:
     yield ", ".join(said)
     if facts["binding"] != "none":
         yield f"  held back by {_BINDING.get(facts['binding'], facts['binding'])}: {facts['reason']}"
+    if facts["not_measured"]:
+        names = ", ".join(facts["not_measured"])
+        yield f"  what it costs is unknown: {names}; measure it with 'edgeapp bench'"
 
 
 _BINDING = {

@@ -6,7 +6,7 @@ from typing import Any
 from edgeapp.core.clock import NS
 from edgeapp.core.dial import Setting
 from edgeapp.document.render import clean
-from edgeapp.uplink.notices import GovernedStage, GovernorNotice
+from edgeapp.uplink.notices import GovernedStage, GovernorNotice, SignalsNotice
 from edgeapp.watchdog.ladder import CLOSED, StageKey
 from edgeapp.watchdog.tick import Decision
 
@@ -156,11 +156,13 @@ def _moved(last: GovernorNotice, now: GovernorNotice) -> bool:
     )
 
 
-def governor_facts(notice: GovernorNotice) -> dict[str, Any]:
+def governor_facts(notice: GovernorNotice, signals: SignalsNotice | None = None) -> dict[str, Any]:
     """The state of the governor under names that say their units: for `status`, JSON and metrics.
 
-    Every number is how things are now; none is a counter. Unknown ones are null.
+    Every number is how things are now; none is a counter. Unknown ones are null. `signals`: what it
+    has to go on; None: it was not told yet.
     """
+    costs = () if signals is None else signals.costs
     return {
         "level": notice.level,
         "reason": notice.reason,
@@ -180,6 +182,8 @@ def governor_facts(notice: GovernorNotice) -> dict[str, Any]:
         "swap_price": notice.swap_price,
         "swaps_last_h": notice.swaps_last_h,
         "trust_ratio": dict(notice.trust),
+        "acts_on": [] if signals is None else list(signals.acts_on),
+        "not_measured": [each.pipeline for each in costs if not each.measured],
     }
 
 

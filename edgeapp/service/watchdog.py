@@ -21,7 +21,7 @@ from edgeapp.runtime.app import App
 from edgeapp.runtime.pipeline import WATCHDOG, Pipeline
 from edgeapp.runtime.supervise import keep_up
 from edgeapp.service.governor_state import governor_facts
-from edgeapp.uplink.notices import GovernorNotice, Notice
+from edgeapp.uplink.notices import GovernorNotice, Notice, SignalsNotice
 from edgeapp.watchdog.ladder import LadderError
 
 if TYPE_CHECKING:
@@ -64,13 +64,14 @@ class Watchdog:
         self._begin = begin or self._usual
         self._log = app.kit.log
         self._state: GovernorNotice | None = None
+        self._signals: SignalsNotice | None = None
         self._failed = False
         """Whether nobody governs now."""
         self._senseless = ""
 
     def facts(self) -> dict[str, Any] | None:
         """What was decided last, as plain data; None: nothing yet."""
-        return None if self._state is None else governor_facts(self._state)
+        return None if self._state is None else governor_facts(self._state, self._signals)
 
     async def run(self) -> None:
         """Govern until cancelled; what crashes begins anew, after a while that grows."""
@@ -190,6 +191,8 @@ class Watchdog:
         self._publish("governor/state", self._state)
 
     def _publish(self, topic: str, notice: Notice) -> None:
+        if isinstance(notice, SignalsNotice):
+            self._signals = notice
         if self._hold is not None:
             taken_ns = self._app.kit.clock.now_ns()
             self._hold(Message(topic, msgspec.json.encode(notice), taken_ns, retain=True))

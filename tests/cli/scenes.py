@@ -27,6 +27,7 @@ WARM: dict[str, Any] = {
     "trip_in_s": None,
     "chosen_cores": 1.21,
     "allowed_cores": 1.42,
+    "not_measured": [],
 }
 """A watchdog that holds something back."""
 

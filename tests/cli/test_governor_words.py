@@ -25,6 +25,7 @@ COOL: dict[str, Any] = {
     "trip_in_s": None,
     "chosen_cores": 0.3,
     "allowed_cores": 1.8,
+    "not_measured": [],
 }
 
 
@@ -44,6 +45,11 @@ def test_what_does_not_hold_for_good_is_not_said_to_be_allowed() -> None:
     short = COOL | {"chosen_cores": 0.53, "allowed_cores": 0.19}
     [line] = governor_lines(short)
     assert line == "watchdog: nominal, pipelines take 0.53 cores, 0.19 would hold for good"
+
+
+def test_whose_costs_are_not_known_is_told_with_what_to_do() -> None:
+    _, line = governor_lines(COOL | {"not_measured": ["porch", "hall"]})
+    assert line == "  what it costs is unknown: porch, hall; measure it with 'edgeapp bench'"
 
 
 def test_heat_is_told_with_its_reason() -> None:

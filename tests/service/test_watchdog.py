@@ -305,6 +305,9 @@ def test_what_crashes_for_good_leaves_the_floor(measured: Plan, tmp_path: Path) 
 def test_the_thread_ends_with_the_application(measured: Plan, tmp_path: Path) -> None:
     async def story(here: Guarded) -> None:
         await until(lambda: here.states != [], "it governs")
+        facts = here.watchdog.facts()
+        assert facts is not None
+        assert (facts["acts_on"][-1], facts["not_measured"]) == ("memory", [])
         assert [t.name for t in threading.enumerate() if t.name == "watchdog"] == ["watchdog"]
 
     Guarded(tmp_path, measured).guarded(story)
