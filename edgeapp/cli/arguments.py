@@ -19,6 +19,8 @@ Period = Annotated[str | None, Parameter(name="--every", metavar="TIME")]
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 Device = Annotated[Path | None, Parameter(metavar="FILE")]
 
+_LONGEST_SHOWN = 200
+
 
 def existing(files: Sequence[Path]) -> list[Path]:
     """The files, all of which are there.
@@ -29,9 +31,22 @@ def existing(files: Sequence[Path]) -> list[Path]:
     if not files:
         raise exits.Quit(exits.USAGE, "name at least one pipeline file")
     for file in files:
-        if not file.exists():
+        if not is_there(file):
             raise exits.Quit(exits.NO_INPUT, f"there is no file '{file}'")
     return list(files)
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a file or folder of that name.
+
+    Raises:
+        Quit: nobody can tell: the folder may not be looked into, or no file can have this name.
+    """
+    try:
+        return path.exists()
+    except OSError as error:
+        problem = f"'{str(path)[:_LONGEST_SHOWN]}' cannot be looked for: {error.strerror}"
+        raise exits.Quit(exits.NO_INPUT, problem) from None
 
 
 def seconds(text: str) -> float:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from edgeapp.cli import exits
-from edgeapp.cli.arguments import Flag
+from edgeapp.cli.arguments import Flag, is_there
 from edgeapp.cli.thermal_record import writable
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def fit(
         force: Write over a file that is there.
         json: Print one JSON object.
     """
-    if not trace.exists():
+    if not is_there(trace):
         raise exits.Quit(exits.NO_INPUT, f"there is no file '{trace}'")
     file = writable(out or trace.with_name(f"{trace.stem}_plant.json"), force=force)
     from edgeapp.cli.thermal_simulate import cores_of

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from edgeapp.cli import exits
-from edgeapp.cli.arguments import Device, Duration, Flag, Period, seconds
+from edgeapp.cli.arguments import Device, Duration, Flag, Period, is_there, seconds
 
 if TYPE_CHECKING:
     from edgeapp.simulation.record import Recorder
@@ -98,9 +98,10 @@ def writable(file: Path, *, force: bool) -> Path:
     Raises:
         Quit: it cannot be written.
     """
-    if file.is_dir() or file.name in {"", ".."}:
+    there = is_there(file)
+    if file.name in {"", ".."} or (there and file.is_dir()):
         raise exits.Quit(exits.USAGE, f"'{file}' is a folder: name a file with --out")
-    if file.exists() and not force:
+    if there and not force:
         remedy = "name another file with --out, or add --force"
         raise exits.Quit(exits.USAGE, f"'{file}' is there already: {remedy}")
     if not file.parent.is_dir():
@@ -234,7 +235,10 @@ def _listener(path: Path) -> int | None:
 
     from edgeapp.service.control import short
 
-    if not path.exists():
+    try:
+        if not path.exists():
+            return None
+    except OSError:  # its folder may not be looked into: it runs as somebody else
         return None
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(0.5)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from edgeapp.cli import exits
-from edgeapp.cli.arguments import Device, Flag
+from edgeapp.cli.arguments import Device, Flag, is_there
 
 if TYPE_CHECKING:
     from edgeapp.simulation.spec import Scenario
@@ -105,7 +105,7 @@ def _pictures(plot: Path | None, count: int) -> list[Path | None]:
 
     if plot.suffix.removeprefix(".") not in KINDS:
         raise exits.Quit(exits.USAGE, f"'{plot}' is no picture: name a file .png or .svg")
-    if not plot.parent.is_dir():
+    if not (is_there(plot.parent) and plot.parent.is_dir()):
         raise exits.Quit(exits.NO_INPUT, f"there is no folder '{plot.parent}'")
     try:
         require_matplotlib()
@@ -147,7 +147,7 @@ def _job(name: str, hosts: "tuple[Tenant, ...]", seed: int | None) -> _Job:
     if name in SCENARIOS:
         made = SCENARIOS[name](REPORTING_SEEDS[0] if seed is None else seed)
         trace, where = trace_of(made), _BUILT_IN
-    elif not (file := Path(name)).exists():
+    elif not is_there(file := Path(name)):
         from edgeapp.document.words import nearest
 
         near = nearest(name, SCENARIOS)

@@ -167,6 +167,9 @@ def test_every_mistake_in_a_trace_is_shown(tmp_path: Path, capsys: Capture) -> N
         (("burst_strom",), exits.NO_INPUT, "did you mean 'burst_storm'? see --list"),
         (("cool_idle", "--plot", "run.bmp"), exits.USAGE, "'run.bmp' is no picture"),
         (("cool_idle", "--plot", "none/run.png"), exits.NO_INPUT, "there is no folder 'none'"),
+        (("x" * 300,), exits.NO_INPUT, "cannot be looked for: File name too long"),
+        (("cool_idle", "--plot", f"{'x' * 300}/a.png"), exits.NO_INPUT, "cannot be looked for"),
+        (("cool_idle", "--pipelines", "x" * 300), exits.NO_INPUT, "cannot be looked for"),
         (("cool_idle", "--pipelines", "none.yaml"), exits.NO_INPUT, "there is no file 'none.yaml'"),
     ],
 )
@@ -174,6 +177,14 @@ def test_what_cannot_be_simulated_is_a_sentence(
     arguments: tuple[str, ...], code: int, sentence: str, capsys: Capture
 ) -> None:
     assert sentence in said(capsys, "thermal", "simulate", *arguments, code=code)
+
+
+@pytest.mark.parametrize("command", [("record", "--for", "1s", "--out"), ("fit",)])
+def test_a_name_that_no_file_can_have_is_a_sentence(
+    command: tuple[str, ...], capsys: Capture
+) -> None:
+    shown = said(capsys, "thermal", *command, "x" * 300, code=exits.NO_INPUT)
+    assert "cannot be looked for: File name too long" in shown
 
 
 def test_limits_that_are_impossible_are_said(tmp_path: Path, capsys: Capture) -> None:
