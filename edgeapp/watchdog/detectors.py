@@ -252,7 +252,10 @@ class _Switch:
 
 def _filtered(before: float, sample: float) -> float:
     """A sample may pull only so far: one call that had to wait for a page is not news."""
-    sample = min(max(sample, before / _MOST_PULL), before * _MOST_PULL)
+    if sample < before / _MOST_PULL:
+        sample = before / _MOST_PULL
+    elif sample > before * _MOST_PULL:
+        sample = before * _MOST_PULL
     value = before + _FILTER * (sample - before)
     return min(max(value, _LEAST_RATIO), _MOST_RATIO)
 
