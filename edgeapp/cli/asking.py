@@ -28,12 +28,20 @@ def answers(
 
     config = read_device(device)
     folder = config.run_dir or config.data_dir
-    if not (folder / SOCKET).exists():
+    if not _may_listen(folder / SOCKET):
         folder = _service(SERVICES) or folder
     try:
         yield from ask(folder, verb, arguments, patient=patient)
     except RefusedError as error:
         raise exits.Quit(exits.USAGE, str(error)) from None
+
+
+def _may_listen(socket: Path) -> bool:
+    """Whether there is such a socket, as far as we may look."""
+    try:
+        return socket.exists()
+    except OSError:
+        return False
 
 
 def _service(services: Path) -> Path | None:

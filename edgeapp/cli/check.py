@@ -1,5 +1,6 @@
 """`edgeapp check`: every mistake in pipeline files, or one line that says what each will do."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -55,7 +56,9 @@ def _ladder_doubts(plans: "tuple[Plan, ...]", config: "DeviceConfig") -> list[st
     """What is doubtful in ladders whose costs were measured on this device: a sentence for each."""
     from edgeapp.watchdog.costs import costs_file
 
-    measured = [plan for plan in plans if costs_file(config.data_dir, plan.name).exists()]
+    measured = []
+    with suppress(OSError):  # the folder of a service may not be looked into by others
+        measured = [plan for plan in plans if costs_file(config.data_dir, plan.name).exists()]
     if not measured:
         return []
     from edgeapp.service.ladder_doubts import ladder_doubts
