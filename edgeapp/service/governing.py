@@ -21,8 +21,8 @@ from edgeapp.watchdog.governor import Governor
 from edgeapp.watchdog.ladder import StageKey, Tenant
 from edgeapp.watchdog.limits import Limits, Prior
 from edgeapp.watchdog.readings import Readings
+from edgeapp.watchdog.signals.values import Signal
 from edgeapp.watchdog.tick import Binding, Decision, Reading
-from edgeapp.watchdog.values import Signal
 
 CORRECT_EVERY_S = 30.0
 """How often what the pipelines do is compared with what is believed of them."""

@@ -11,10 +11,10 @@ from edgeapp.core.context import Log
 from edgeapp.document.render import clean
 from edgeapp.service.tenants import Hosted
 from edgeapp.uplink.notices import CostsOf, Signal, SignalsNotice
-from edgeapp.watchdog import values
 from edgeapp.watchdog.boards import BOARDS, prior_of
 from edgeapp.watchdog.limits import Limits, Prior
 from edgeapp.watchdog.prior_file import PriorFileError, prior_file, read_prior
+from edgeapp.watchdog.signals import values
 
 TripFrom = Literal["device file", "kernel", "board"]
 

@@ -154,9 +154,9 @@ class Watchdog:
     ) -> "Governing":
         # On the thread: the start does not wait for what is loaded here.
         from edgeapp.service.governing import Governing
-        from edgeapp.watchdog.files import RealFiles
-        from edgeapp.watchdog.process_cpu import ProcessCpu
         from edgeapp.watchdog.readings import Readings
+        from edgeapp.watchdog.signals.files import RealFiles
+        from edgeapp.watchdog.signals.process_cpu import ProcessCpu
 
         files, clock = RealFiles(), self._app.kit.clock
         return Governing(

@@ -12,7 +12,7 @@ from edgeapp.simulation.trace import Trace
 from edgeapp.simulation.tree import RecordedSenses
 from edgeapp.watchdog.fit import Fit, FitError, Sample, fit_prior
 from edgeapp.watchdog.limits import Limits, Prior
-from edgeapp.watchdog.temperatures import kind_of
+from edgeapp.watchdog.signals.temperatures import kind_of
 from edgeapp.watchdog.tick import Reading
 
 _BLOCK_S = 10.0

@@ -21,9 +21,9 @@ from edgeapp.simulation.trace_samples import (
     longest_gap_s,
 )
 from edgeapp.watchdog.boards import prior_of
-from edgeapp.watchdog.files import Files, RealFiles
 from edgeapp.watchdog.limits import Limits
 from edgeapp.watchdog.readings import Readings
+from edgeapp.watchdog.signals.files import Files, RealFiles
 from edgeapp.watchdog.tick import Reading
 
 MOST_ROWS = 100_000

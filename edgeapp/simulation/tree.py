@@ -11,8 +11,8 @@ from edgeapp.simulation.senses import Sensor
 from edgeapp.simulation.spec import DeviceState, Scenario, SensorSpec
 from edgeapp.simulation.trace import Trace
 from edgeapp.simulation.trace_samples import Cell
-from edgeapp.watchdog.files import TreeFiles
 from edgeapp.watchdog.readings import Readings
+from edgeapp.watchdog.signals.files import TreeFiles
 from edgeapp.watchdog.tick import Reading
 
 SYS, PROC = "/sys", "/proc"

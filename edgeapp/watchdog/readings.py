@@ -9,16 +9,16 @@ import os
 from pathlib import Path
 
 from edgeapp.core.clock import NS, Clock
-from edgeapp.watchdog.cpu import Clocks, Load
-from edgeapp.watchdog.files import Files, RealFiles
-from edgeapp.watchdog.hwmon import chips_of
-from edgeapp.watchdog.power_meters import PowerMonitor, Rapl
-from edgeapp.watchdog.power_supply import PowerSupplies
-from edgeapp.watchdog.pressure import Cgroup, Memory, Pressure
-from edgeapp.watchdog.temperatures import Temperatures
-from edgeapp.watchdog.throttling import Overcurrent, RaspberryPi, Slowdown
+from edgeapp.watchdog.signals.cpu import Clocks, Load
+from edgeapp.watchdog.signals.files import Files, RealFiles
+from edgeapp.watchdog.signals.hwmon import chips_of
+from edgeapp.watchdog.signals.power_meters import PowerMonitor, Rapl
+from edgeapp.watchdog.signals.power_supply import PowerSupplies
+from edgeapp.watchdog.signals.pressure import Cgroup, Memory, Pressure
+from edgeapp.watchdog.signals.temperatures import Temperatures
+from edgeapp.watchdog.signals.throttling import Overcurrent, RaspberryPi, Slowdown
+from edgeapp.watchdog.signals.values import Signal, problem_of, read_words
 from edgeapp.watchdog.tick import Reading
-from edgeapp.watchdog.values import Signal, problem_of, read_words
 
 PROBE_EVERY_S = 60.0
 PROBE_SOON_S = 5.0

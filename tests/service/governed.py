@@ -24,9 +24,9 @@ from edgeapp.watchdog.costs import (
     this_device,
     write_costs,
 )
-from edgeapp.watchdog.files import TreeFiles
 from edgeapp.watchdog.governor import Governor
 from edgeapp.watchdog.readings import Readings
+from edgeapp.watchdog.signals.files import TreeFiles
 from tests.runtime.rig import Rig
 
 CPU_S = (0.030, 0.012, 0.004)

@@ -22,10 +22,10 @@ from edgeapp.service import watchdog
 from edgeapp.service.governing import Governing, MakeGovernor, Steer, Tell
 from edgeapp.service.watchdog import Watchdog
 from edgeapp.uplink.notices import GovernorNotice
-from edgeapp.watchdog.files import TreeFiles
 from edgeapp.watchdog.governor import Governor
 from edgeapp.watchdog.ladder import LadderError
 from edgeapp.watchdog.readings import Readings
+from edgeapp.watchdog.signals.files import TreeFiles
 from edgeapp.watchdog.tick import Decision, Reading, Work
 from tests.runtime.rig import Rig
 from tests.service.governed import belt, keep_costs

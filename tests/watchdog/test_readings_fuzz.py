@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgeapp.core.clock import FakeClock
-from edgeapp.watchdog.files import Content, RealFiles, TreeFiles
 from edgeapp.watchdog.readings import PROBE_EVERY_S, Readings
+from edgeapp.watchdog.signals.files import Content, RealFiles, TreeFiles
 from edgeapp.watchdog.tick import Reading
 from tests.watchdog.trees import LAPTOP, LINUX, ORIN, PI_4, PI_5, tree
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from edgeapp.watchdog.files import TreeFiles
+from edgeapp.watchdog.signals.files import TreeFiles
 
 Folder = Mapping[str, "int | str | OSError | Folder"]
 

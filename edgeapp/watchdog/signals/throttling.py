@@ -3,9 +3,9 @@
 import re
 from collections.abc import Sequence
 
-from edgeapp.watchdog.files import Files
-from edgeapp.watchdog.hwmon import Chip
-from edgeapp.watchdog.values import Signal, in_order, names_in, read_whole, read_words
+from edgeapp.watchdog.signals.files import Files
+from edgeapp.watchdog.signals.hwmon import Chip
+from edgeapp.watchdog.signals.values import Signal, in_order, names_in, read_whole, read_words
 
 MOST_COOLERS = 4
 """Ways of slowing the cores down that are looked at."""

@@ -3,7 +3,7 @@
 import pytest
 
 from edgeapp.core.clock import NS
-from edgeapp.watchdog.power_supply import PowerSupplies, Supplies
+from edgeapp.watchdog.signals.power_supply import PowerSupplies, Supplies
 from tests.watchdog.trees import Folder, tree
 
 BATTERY: dict[str, int | str] = {"type": "Battery", "status": "Discharging", "capacity": 80}

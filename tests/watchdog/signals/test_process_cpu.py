@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from edgeapp.core.clock import NS
-from edgeapp.watchdog.files import RealFiles, TreeFiles
-from edgeapp.watchdog.process_cpu import LOOK_EVERY_S, ProcessCpu
+from edgeapp.watchdog.signals.files import RealFiles, TreeFiles
+from edgeapp.watchdog.signals.process_cpu import LOOK_EVERY_S, ProcessCpu
 from tests.watchdog.trees import tree
 
 

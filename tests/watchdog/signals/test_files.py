@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeapp.watchdog.files import MOST_BYTES, MOST_KEPT, Files, RealFiles, TreeFiles
+from edgeapp.watchdog.signals.files import MOST_BYTES, MOST_KEPT, Files, RealFiles, TreeFiles
 
 
 def error_of(files: Files, path: str) -> int | None:
@@ -61,7 +61,7 @@ def test_reading_leaves_no_file_open(tmp_path: Path) -> None:
 @pytest.fixture
 def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that is taken for one of the kernel's."""
-    monkeypatch.setattr("edgeapp.watchdog.files._KERNEL", (str(tmp_path),))
+    monkeypatch.setattr("edgeapp.watchdog.signals.files._KERNEL", (str(tmp_path),))
     return tmp_path
 
 

@@ -5,9 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeapp.core.clock import NS
-from edgeapp.watchdog.files import Files
-from edgeapp.watchdog.hwmon import Chip
-from edgeapp.watchdog.values import Signal, in_order, names_in, problem_of, read_whole, read_words
+from edgeapp.watchdog.signals.files import Files
+from edgeapp.watchdog.signals.hwmon import Chip
+from edgeapp.watchdog.signals.values import (
+    Signal,
+    in_order,
+    names_in,
+    problem_of,
+    read_whole,
+    read_words,
+)
 
 MOST_W = 1000.0
 STALE_S = 10.0

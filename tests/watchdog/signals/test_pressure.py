@@ -3,8 +3,8 @@
 import pytest
 
 from edgeapp.core.clock import NS
-from edgeapp.watchdog.files import TreeFiles
-from edgeapp.watchdog.pressure import Cgroup, Memory, Pressure
+from edgeapp.watchdog.signals.files import TreeFiles
+from edgeapp.watchdog.signals.pressure import Cgroup, Memory, Pressure
 from tests.watchdog.trees import LINUX, Folder, psi, tree
 
 

@@ -4,9 +4,9 @@ import errno
 
 import pytest
 
-from edgeapp.watchdog.files import TreeFiles
-from edgeapp.watchdog.hwmon import chips_of
-from edgeapp.watchdog.throttling import Overcurrent, RaspberryPi, Slowdown
+from edgeapp.watchdog.signals.files import TreeFiles
+from edgeapp.watchdog.signals.hwmon import chips_of
+from edgeapp.watchdog.signals.throttling import Overcurrent, RaspberryPi, Slowdown
 from tests.watchdog.trees import LAPTOP, ORIN, PI_4, Folder, tree
 
 BITS = "/sys/bus/platform/devices/soc:firmware/get_throttled"

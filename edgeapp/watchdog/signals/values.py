@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from edgeapp.watchdog.files import Files
+from edgeapp.watchdog.signals.files import Files
 
 Problem = Literal["", "missing", "error", "garbage", "range", "rate", "stale"]
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeapp.watchdog.cpu import Clocks, Load
-from edgeapp.watchdog.files import TreeFiles
+from edgeapp.watchdog.signals.cpu import Clocks, Load
+from edgeapp.watchdog.signals.files import TreeFiles
 from tests.watchdog.trees import Folder, stat, tree
 
 STAT = "/proc/stat"

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edgeapp.core.clock import NS
-from edgeapp.watchdog.files import Files
-from edgeapp.watchdog.values import Signal, names_in, read_whole, read_words
+from edgeapp.watchdog.signals.files import Files
+from edgeapp.watchdog.signals.values import Signal, names_in, read_whole, read_words
 
 MOST_SUPPLIES = 16
 """That are read."""

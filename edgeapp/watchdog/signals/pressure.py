@@ -2,8 +2,8 @@
 
 import re
 
-from edgeapp.watchdog.files import Files
-from edgeapp.watchdog.values import Signal, read_whole
+from edgeapp.watchdog.signals.files import Files
+from edgeapp.watchdog.signals.values import Signal, read_whole
 
 KIB_PER_MB = 1000 * 1000 / 1024
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgeapp.core.clock import NS
-from edgeapp.watchdog.files import Files
-from edgeapp.watchdog.values import names_in
+from edgeapp.watchdog.signals.files import Files
+from edgeapp.watchdog.signals.values import names_in
 
 TICK_NS = NS // 100
 """USER_HZ is 100 on every Linux that Python runs on."""

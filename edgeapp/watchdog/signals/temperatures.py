@@ -8,11 +8,11 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from edgeapp.watchdog.files import Files
-from edgeapp.watchdog.hwmon import Chip
-from edgeapp.watchdog.thermometer import Thermometer
+from edgeapp.watchdog.signals.files import Files
+from edgeapp.watchdog.signals.hwmon import Chip
+from edgeapp.watchdog.signals.thermometer import Thermometer
+from edgeapp.watchdog.signals.values import Signal, in_order, names_in, read_whole, read_words
 from edgeapp.watchdog.tick import SensorKind, SensorReading
-from edgeapp.watchdog.values import Signal, in_order, names_in, read_whole, read_words
 
 MOST_ZONES = 256
 """Thermal zones that are looked at."""

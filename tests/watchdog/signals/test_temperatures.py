@@ -5,9 +5,9 @@ import errno
 import pytest
 
 from edgeapp.core.clock import FakeClock
-from edgeapp.watchdog.files import TreeFiles
 from edgeapp.watchdog.readings import PROBE_EVERY_S, PROBE_SOON_S, Readings
-from edgeapp.watchdog.temperatures import MOST_SENSORS, kind_of
+from edgeapp.watchdog.signals.files import TreeFiles
+from edgeapp.watchdog.signals.temperatures import MOST_SENSORS, kind_of
 from edgeapp.watchdog.tick import SensorKind
 from tests.watchdog.trees import Folder, tree, zone
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from edgeapp.watchdog.files import Files
-from edgeapp.watchdog.values import names_in, read_words
+from edgeapp.watchdog.signals.files import Files
+from edgeapp.watchdog.signals.values import names_in, read_words
 
 MOST_CHIPS = 64
 """That are looked at."""

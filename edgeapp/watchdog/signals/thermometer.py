@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable
 
 from edgeapp.core.clock import NS
-from edgeapp.watchdog.files import Files
+from edgeapp.watchdog.signals.files import Files
+from edgeapp.watchdog.signals.values import Problem, problem_of, whole
 from edgeapp.watchdog.tick import SensorKind, SensorReading
-from edgeapp.watchdog.values import Problem, problem_of, whole
 
 COLDEST_C = -40.0
 HOTTEST_C = 125.0

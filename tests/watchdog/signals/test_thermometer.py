@@ -5,8 +5,8 @@ import errno
 import pytest
 
 from edgeapp.core.clock import FakeClock
-from edgeapp.watchdog.files import Files, TreeFiles
-from edgeapp.watchdog.thermometer import OTHERS_EVERY_S, STALE_S, Thermometer
+from edgeapp.watchdog.signals.files import Files, TreeFiles
+from edgeapp.watchdog.signals.thermometer import OTHERS_EVERY_S, STALE_S, Thermometer
 from edgeapp.watchdog.tick import SensorKind
 
 PATH = "/sys/temp"

@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from edgeapp.watchdog.files import Files
-from edgeapp.watchdog.values import Signal, names_in, problem_of, read_whole, read_words
+from edgeapp.watchdog.signals.files import Files
+from edgeapp.watchdog.signals.values import Signal, names_in, problem_of, read_whole, read_words
 
 MOST_POLICIES = 8
 """Groups of cores with one clock that are read."""

@@ -5,9 +5,9 @@ import errno
 import pytest
 
 from edgeapp.core.clock import NS
-from edgeapp.watchdog.files import TreeFiles
-from edgeapp.watchdog.hwmon import chips_of
-from edgeapp.watchdog.power_meters import PowerMonitor, Rapl
+from edgeapp.watchdog.signals.files import TreeFiles
+from edgeapp.watchdog.signals.hwmon import chips_of
+from edgeapp.watchdog.signals.power_meters import PowerMonitor, Rapl
 from tests.watchdog.trees import ORIN, Folder, tree
 
 ENERGY = "/sys/class/powercap/intel-rapl:0/energy_uj"
