@@ -294,7 +294,7 @@ def test_nothing_that_could_be_the_best_is_left_out(
         fits = [v for v in values if v[0] <= cores and v[2] <= memory_mb]
         return max((v[1] - price * v[3] for v in fits), default=None)
 
-    ours = best([(o.cores + 1e-9, o.utility, o.memory_mb + 1e-9, o.swaps) for o in running(found)])
+    ours = best([(o.cores - 1e-9, o.utility, o.memory_mb - 1e-9, o.swaps) for o in running(found)])
     theirs = best(
         [
             (
