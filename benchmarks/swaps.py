@@ -29,7 +29,7 @@ LEAST_LOAD = 0.8
 FLOOR_S = 5.0
 """The last rung answers within so long, once nobody renews the lease, and what it takes to load."""
 
-_LOAD = 0.9  # what the pace aims at
+_LOAD, _CAMERA_LOAD = 0.9, 0.85  # what the pace aims at
 _CAMERA_LADDER = ("yolox_nano", "twin")
 _LADDER = ("conveyor_256", "conveyor_160", "conveyor_96")
 _LOOK_S = 0.001
@@ -58,6 +58,7 @@ class Run:
 
         models = REPO / "pipelines" / "models"
         self.names = _CAMERA_LADDER if camera else _LADDER
+        self.load = _CAMERA_LOAD if camera else _LOAD
         files = _twins(folder) if camera else [models / f"{name}.onnx" for name in _LADDER]
         labels = "[" + ", ".join(f"c{i}" for i in range(80)) + "]" if camera else None
         if broken:
@@ -128,14 +129,14 @@ class Run:
 
     def _pace(self) -> None:
         """Let pictures come as fast as the rung in use can just about answer."""
-        self.pictures.period_s = self.cost_s[self.dial.actual.rung] / _LOAD
+        self.pictures.period_s = self.cost_s[self.dial.actual.rung] / self.load
 
     # -- scripts ----------------------------------------------------------------------------
 
     async def stand(self, stays: int) -> None:
         """On the best rung for as long as so many swaps would take: what the machine itself does."""
-        self._pace()
         for _ in range(stays):
+            self._pace()
             await self._stay()
 
     async def step(self, swaps: int) -> None:
@@ -205,7 +206,7 @@ class Run:
         [status] = self.app.status()
         waited_ms = [(at_ns - packet.taken_ns) / 1e6 for at_ns, packet in kept]
         jitter_ms = [abs(b - a) for a, b in pairwise(waited_ms)]
-        period_ms = [max(self.cost_s[a], self.cost_s[b]) / _LOAD * 1e3 for a, b in pairwise(rungs)]
+        period_ms = [max(self.cost_s[a], self.cost_s[b]) / self.load * 1e3 for a, b in pairwise(rungs)]
         swapped = [j for j, (a, b) in zip(jitter_ms, pairwise(rungs), strict=True) if a != b]
         periods = sorted(j / period for j, period in zip(jitter_ms, period_ms, strict=True))
         emitted = self.pipeline.meters["belt"].emitted
@@ -229,7 +230,7 @@ class Run:
             "jitter_p50_ms": statistics.median(jitter_ms),
             "swap_jitter_p50_ms": statistics.median(swapped) if swapped else None,
             "swap_jitter_most_ms": max(swapped, default=None),
-            "period_ms": [cost_s / _LOAD * 1e3 for cost_s in self.cost_s],
+            "period_ms": [cost_s / self.load * 1e3 for cost_s in self.cost_s],
             "floor_s": self.floor_s,
         }
 
