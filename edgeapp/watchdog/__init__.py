@@ -23,7 +23,7 @@ tell a `Governor` what the device says (`Reading`) and what was done (`Work`), a
 ...     decision = governor.step(Reading((sensor,), busy_cores=used + 0.1), work)
 ...     setting = decision.settings["porch", "detect"]
 >>> rungs[setting.rung].variant, decision.level, decision.paused
-('small', 'fair', frozenset())
+('small', 'serious', frozenset())
 
 On a real machine `MonotonicClock` takes the place of the fake one and `readings.Readings` reads the
 signals. `Governor.step` never raises: whatever goes wrong inside means the floor, and is said.

@@ -1,23 +1,29 @@
 """One currency for all that must hold: the cores that our stages may use together.
 
 Heat, power, battery, a weak supply and greedy neighbours each allow so many cores; the tightest of
-them binds. Two budgets come out of it. To *stay*, a choice need only hold for the next half minute.
-To be *chosen*, it has to hold for good: five minutes ahead, and through a burst of the neighbours
-like the worst of late, as far as shedding in that moment could not make room for it.
+them binds. Two budgets come out of it. To *stay*, a choice need only hold for the next seconds: rates
+can be lowered at any tick, at once and for nothing. To be *chosen*, it has to hold for half a minute
+and for five minutes, and through bursts of the neighbours, as far as lower rates could not make
+room for them.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import inf
 
+from edgeapp.watchdog.ladder import RATE_EXPONENT
 from edgeapp.watchdog.limits import Limits
 from edgeapp.watchdog.load import Load
 from edgeapp.watchdog.thermal_model import ThermalModel
 from edgeapp.watchdog.tick import Binding
 
+NOW_S = 10.0
+"""What cannot be undone by lower rates: the die follows the load within so many seconds."""
+NOW_MARGIN = 0.6
+"""Of the margin, what is kept so shortly ahead, where little can go wrong."""
 SOON_S = 30.0
 LATER_S = 300.0
-LATER_SIGMAS = 0.3
+LATER_SIGMAS = 0.15
 """How sure it shall be that a choice holds for good: in time there is time to choose again."""
 SELDOM = 0.01
 """Share of the time below which bursts are not provided for."""
@@ -69,26 +75,26 @@ def undervoltage(limits: Limits) -> Cap:
     return Cap("undervoltage", UNDERVOLTAGE_SHARE * limits.cores)
 
 
-def heat_soon(model: ThermalModel, load: Load, limit_c: float, trip_c: float, least: float) -> Cap:
-    """What keeps the die below the limit in half a minute, others as they are.
+def heat_now(model: ThermalModel, load: Load, limit_c: float, trip_c: float, least: float) -> Cap:
+    """What keeps the die below the trip in the next seconds, others as they are.
 
     Rather than that anything stops answering, the margins are used up: with the `least` cores with
     which all still answer, the die need only be expected below the trip.
     """
-    cores = model.cores_at(limit_c, SOON_S) - load.foreign
+    near_c = trip_c - NOW_MARGIN * (trip_c - limit_c)
+    cores = model.cores_at(near_c, NOW_S) - load.foreign
     if cores < least:
-        hard = model.cores_at(trip_c - HARD_K, SOON_S, sigmas=0.0) - load.foreign
+        hard = model.cores_at(trip_c - HARD_K, NOW_S, sigmas=0.0) - load.foreign
         cores = max(cores, min(least, hard))
     return Cap("heat_30s", cores)
 
 
-def heat_of_burst(model: ThermalModel, load: Load, trip_c: float, least: float) -> Cap:
-    """What is expected to keep the die below the trip to the end of the burst of now.
+def heat_soon(model: ThermalModel, load: Load, trip_c: float, least: float) -> Cap:
+    """What is expected to keep the die below the trip in half a minute, others as they are.
 
-    Without margins: it may end sooner, and `heat_soon` holds all the while.
+    Without margins: `heat_now` holds all the while.
     """
-    horizon_s = max(SOON_S, load.bursts.left_s)
-    cores = model.cores_at(trip_c - HARD_K, horizon_s, sigmas=0.0) - load.foreign
+    cores = model.cores_at(trip_c - HARD_K, SOON_S, sigmas=0.0) - load.foreign
     return Cap("heat_30s", max(cores, least))
 
 
@@ -97,10 +103,11 @@ def heat_later(
 ) -> Cap:
     """What keeps the die below the limit in five minutes, and in the bursts of others from then on.
 
-    In a burst we can give way in one tick. Giving way deeply, however, costs answers that are worth
-    much, and what is saved between bursts costs little. So both are chosen together, u cores
-    between bursts and v in them, for the most that they are worth on average; a peak above the
-    limit counts against them by `PEAK_COST`.
+    In a burst we can give way in one tick, by lower rates: models stay, for a burst is too short to
+    be worth two swaps. Giving way deeply, however, costs answers that are worth much, and what is
+    saved between bursts costs little. So both are chosen together, u cores between bursts and v in
+    them, for the most that they are worth on average; a peak above the limit counts against them
+    by `PEAK_COST`.
 
     Args:
         model: What is known of the heat.
@@ -126,7 +133,8 @@ def heat_later(
         between_k = max(0.0, slowly + soon * (u + quiet))
         over_k = max(0.0, slowly + soon * (v + high))
         too_hot = (1 - q) * between_k + q * over_k
-        return (1 - q) * worth(u) + q * worth(min(u, v)) - PEAK_COST * too_hot
+        kept = min(1.0, v / u) ** RATE_EXPONENT if u > 0 else 1.0
+        return (1 - q + q * kept) * worth(u) - PEAK_COST * too_hot
 
     u = v = least
     width = max(usual + 1.0 - least, 0.1)

@@ -6,11 +6,11 @@ HOUR_S = 3600.0
 SHED_EVERY_S = 4.0
 """Between two steps down, so that the first can be seen to work."""
 CLIMB_AFTER_S = 20.0
-"""From the last change on, before anything becomes better or is merely arranged anew."""
-RETURN_AFTER_S = 6.0
-"""From a change on, before rates come back that a burst of others had taken, once it is over."""
+"""From the last change of models on, before others are chosen."""
+RETURN_AFTER_S = 3.0
+"""From a change on, before rates are raised: they cost nothing, and noise has settled by then."""
 CLIMB_EVERY_S = 5.0
-"""Between two looks for something better: they cost more than a tick in which nothing changes."""
+"""Between two looks for better models: they cost more than a tick in which nothing changes."""
 FIRST_PRICE = 0.006
 """Of a swap while there were none: a gain below this is not worth loading a model for."""
 STEEP_PRICE = 0.04
@@ -18,6 +18,9 @@ STEEP_PRICE = 0.04
 PATIENCE_S = 90.0
 """How long a gain must last to be worth a swap at its plain price."""
 MOST_TIMES = 3.0
+"""The plain price, for what is very short."""
+THERE_AND_BACK = 2.0
+"""Swaps that one for the time of a burst comes to."""
 
 _MOST_USED = 1000.0
 """Of the swaps of an hour; a price beyond means nothing."""
@@ -37,6 +40,7 @@ class Calm:
         self._swaps: deque[float] = deque(maxlen=_MOST_SWAPS)
         self._shed_s: float | None = None
         self._changed_s: float | None = None
+        self._swapped_s: float | None = None
         self._tried_s: float | None = None
 
     def tried_to_shed(self, now_s: float) -> None:
@@ -48,9 +52,11 @@ class Calm:
         self._tried_s = now_s
 
     def note(self, now_s: float, *, swaps: int) -> None:
-        """Remember a change of so many model swaps."""
+        """Remember a change, of so many model swaps; none: of rates alone."""
         self._swaps.extend([now_s] * swaps)
         self._changed_s = now_s
+        if swaps:
+            self._swapped_s = now_s
 
     def swaps(self, now_s: float) -> int:
         """Model swaps of the last hour."""
@@ -74,19 +80,19 @@ class Calm:
         rents until the rent has reached the price of buying never pays more than twice too much
         (ski rental: Karlin et al., Algorithmica 3, 1988).
         """
-        waited_s = HOUR_S if self._changed_s is None else now_s - self._changed_s
+        waited_s = HOUR_S if self._swapped_s is None else now_s - self._swapped_s
         return self.price_for(now_s, waited_s)
 
     def may_shed(self, now_s: float) -> bool:
         """Whether the last step down has had its time."""
         return self._shed_s is None or now_s - self._shed_s >= SHED_EVERY_S
 
-    def may_climb(self, now_s: float, *, returning: bool = False) -> bool:
-        """Whether the last change, of any kind, has had its time.
-
-        `returning`: it gave way to a burst that is over, so that what it was is known to hold.
-        """
+    def may_climb(self, now_s: float) -> bool:
+        """Whether the last swap, and the last look, has had its time."""
         if self._tried_s is not None and now_s - self._tried_s < CLIMB_EVERY_S:
             return False
-        after_s = RETURN_AFTER_S if returning else CLIMB_AFTER_S
-        return self._changed_s is None or now_s - self._changed_s >= after_s
+        return self._swapped_s is None or now_s - self._swapped_s >= CLIMB_AFTER_S
+
+    def may_return(self, now_s: float) -> bool:
+        """Whether the last change, of any kind, has had its time, so that rates may be raised."""
+        return self._changed_s is None or now_s - self._changed_s >= RETURN_AFTER_S

@@ -6,7 +6,8 @@ Each second `Governor.step`
 2. corrects its model of the device (`thermal_model`),
 3. turns all that must hold into one currency, cores that we may use together (`budget`),
 4. keeps what runs if that holds; else goes down, at once, to the best combination that holds for
-   good (`choices`, `allocation`); and up, seldom, when the forecast allows it (`calm`),
+   good (`choices`, `allocation`); raises rates as soon as there is room, which costs nothing, and
+   changes models, seldom, when the forecast allows or asks for it (`calm`),
 5. says why (`reasons`, `levels`).
 """
 
@@ -20,7 +21,7 @@ from edgeapp.core.dial import Setting
 from edgeapp.watchdog import budget, reasons
 from edgeapp.watchdog.allocation import Allocation, allocate
 from edgeapp.watchdog.budget import NOTHING_BINDS, Budget, Cap, tightest
-from edgeapp.watchdog.calm import Calm
+from edgeapp.watchdog.calm import THERE_AND_BACK, Calm
 from edgeapp.watchdog.ceiling import Ceiling
 from edgeapp.watchdog.checks import floor_of, impossible
 from edgeapp.watchdog.choices import Choices, Chooser, Wanted
@@ -41,12 +42,16 @@ from edgeapp.watchdog.trust import Fused, Fusion
 
 FORECASTS = 5
 """Ticks in a row whose forecasts must all allow a climb."""
+RETURN_FORECASTS = 3
+"""The same for raising rates, which can be taken back at any tick."""
 LATER_EVERY_S = 5.0
 """How often it is worked out what holds for good; it changes slowly."""
 CLIMB_SHARE = 0.985
 """Of what is allowed, what a climb may use: noise shall not take it back."""
 LEAST_GAIN = 0.002
 """Of all utility, below which nothing is changed for the better."""
+AHEAD = 1.15
+"""Of what will hold for good, what may run until the next burst without models being changed."""
 SHORT_S = 20.0
 """Of a burst, what is thought to be left of it at least."""
 INFEASIBLE_TICKS = 5
@@ -110,9 +115,10 @@ class Governor:
         self._chooser = Chooser()
         self._wanted: Wanted | None = None
         self._urgent = False
-        self._for_burst = False
         self._next_best = ""
         self._sensed = False
+        self._for_burst = False
+        self._stays: deque[Cap] = deque(maxlen=FORECASTS)
         self._allowed: deque[Cap] = deque(maxlen=FORECASTS)
         self._later = NOTHING_BINDS
         self._later_s = -inf
@@ -166,11 +172,15 @@ class Governor:
             in_use_mb=None if now is None else sum(option.memory_mb for option in now),
         )
         allowed = self._budget(sight, choices)
-        self._allowed.append(allowed.choose)
+        self._stays.append(allowed.stay)
+        if self._load.bursts.age_s is None:
+            self._allowed.append(allowed.choose)
+        else:
+            self._allowed.clear()  # models are not chosen by what a burst leaves
         first = self._wanted is None
         if now is None or first or self._has_to_go(sight, now, allowed):
             chosen, why = self._give_way(sight, now, allowed, first=first)
-        elif (better := self._climb(sight, choices, now)) is not None:
+        elif better := self._return(sight, choices, now) or self._climb(sight, choices, now):
             chosen, why = better.chosen, self._why_better(better)
         else:
             chosen, why = now, ""
@@ -232,8 +242,7 @@ class Governor:
         at_floor = now is None or self._cores(now) <= least + _SAME_CORES
         self._margin.look(sight.elapsed_s, model.die_c, limits.trip_c, at_floor=at_floor)
         limit_c = limits.trip_c - limits.margin_c - self._margin.extra_k
-        soon = budget.heat_soon(model, load, limit_c, limits.trip_c, least)
-        stay = tightest([soon, *caps])
+        stay = tightest([budget.heat_now(model, load, limit_c, limits.trip_c, least), *caps])
         if not isfinite(stay.cores):
             raise FloatingPointError("the model of the device's heat is no longer a number")
         overdue = now is None or self._cores(now) > stay.cores
@@ -244,10 +253,8 @@ class Governor:
 
             self._later_s = sight.now_s
             self._later = budget.heat_later(model, load, limit_c, worth, least)
-        choose = [stay, self._later]
-        if load.bursts.age_s is not None:
-            choose.append(budget.heat_of_burst(model, load, limits.trip_c, least))
-        return Budget(stay, tightest(choose))
+        soon = budget.heat_soon(model, load, limits.trip_c, least)
+        return Budget(stay, tightest([stay, soon, self._later]))
 
     def _caps(self, sight: Sight) -> list[Cap]:
         """What constraints other than the known heat allow us."""
@@ -273,7 +280,16 @@ class Governor:
         """Whether what is wanted already cannot stay."""
         if sum(option.memory_mb for option in now) > self._memory.cap_mb:
             return True
-        return self._cores(now) > allowed.stay.cores and self._calm.may_shed(sight.now_s)
+        if self._cores(now) > allowed.stay.cores:
+            return self._calm.may_shed(sight.now_s)
+        return self._has_to_prepare(sight, now)
+
+    def _has_to_prepare(self, sight: Sight, now: Sequence[Option]) -> bool:
+        """Whether the next burst will take more than lower rates of these models can give."""
+        if len(self._allowed) < FORECASTS or self._load.bursts.share < budget.SELDOM:
+            return False
+        most = max(0.0, *(cap.cores for cap in self._allowed))
+        return self._cores(now) > AHEAD * most and self._calm.may_climb(sight.now_s)
 
     def _give_way(
         self, sight: Sight, now: Sequence[Option] | None, allowed: Budget, *, first: bool
@@ -285,13 +301,13 @@ class Governor:
         # At first nothing is known of the minutes to come, and nothing has to be changed yet.
         cap = allowed.stay if first else allowed.choose
         price = 0.0 if first else self._price_of_giving_way(sight, choices)
-        found = self._solve(sight, choices, cap.cores, price)
+        found = self._solve(choices.groups, cap.cores, price)
         self._urgent = False
         if not found.feasible and any(stage.pinned for stage in sight.work.stages.values()):
-            found = self._solve(sight, choices, allowed.stay.cores, price)
+            found = self._solve(choices.groups, allowed.stay.cores, price)
             if not found.feasible and allowed.stay.binding in _PREEMPTS:
                 choices = self._choices(sight, obey_pins=False)
-                found = self._solve(sight, choices, cap.cores, price)
+                found = self._solve(choices.groups, cap.cores, price)
                 self._urgent = True
         self._remember_next(choices, found)
         if first or now is None:
@@ -302,7 +318,27 @@ class Governor:
             return found.chosen, reasons.too_hot(die_c, self._limits.trip_c)
         if self._cores(now) > allowed.stay.cores:
             return found.chosen, reasons.limited(allowed.stay.binding, allowed.stay.cores)
-        return found.chosen, reasons.limited("memory", 0.0)
+        if sum(option.memory_mb for option in now) > self._memory.cap_mb:
+            return found.chosen, reasons.limited("memory", 0.0)
+        return found.chosen, reasons.PREPARED
+
+    def _return(self, sight: Sight, choices: Choices, now: Sequence[Option]) -> Allocation | None:
+        """The same models more often, as soon as there is room.
+
+        What a burst had taken comes back by what is allowed now: it was chosen to hold for good.
+        """
+        caps = self._stays if self._for_burst else self._allowed
+        if len(caps) < FORECASTS or not self._calm.may_return(sight.now_s):
+            return None
+        if sight.lost or self._urgent or sight.findings.undervoltage_held:
+            return None
+        groups = [[option for option in group if option.swaps == 0] for group in choices.groups]
+        enough = sum(option.utility for option in now) + LEAST_GAIN * choices.weight
+        if sum(max(option.utility for option in group) for group in groups) <= enough:
+            return None
+        cores = CLIMB_SHARE * min(cap.cores for cap in list(caps)[-RETURN_FORECASTS:])
+        found = self._solve(groups, cores, 0.0)
+        return found if found.feasible and found.utility > enough else None
 
     def _climb(self, sight: Sight, choices: Choices, now: Sequence[Option]) -> Allocation | None:
         """Something better that holds for good and is worth its swaps; seldom looked for."""
@@ -311,20 +347,19 @@ class Governor:
         least_gain = LEAST_GAIN * choices.weight
         if have >= best - least_gain and not self._urgent:
             return None
-        returning = self._for_burst and self._load.bursts.age_s is None
-        if sight.lost or not self._calm.may_climb(sight.now_s, returning=returning):
+        if sight.lost or not self._calm.may_climb(sight.now_s):
             return None
         if len(self._allowed) < FORECASTS or sight.findings.undervoltage_held:
             return None
         self._calm.tried_to_climb(sight.now_s)
         cores = CLIMB_SHARE * min(cap.cores for cap in self._allowed)
         if self._urgent:
-            pinned = self._solve(sight, self._choices(sight, obey_pins=True), cores, 0.0)
+            pinned = self._solve(self._choices(sight, obey_pins=True).groups, cores, 0.0)
             if pinned.feasible:
                 self._urgent = False
                 return pinned
         price = self._calm.price_of_waiting(sight.now_s) * choices.weight
-        found = self._solve(sight, choices, cores, price)
+        found = self._solve(choices.groups, cores, price)
         self._remember_next(choices, found)
         gain = found.utility - price * found.swaps - have
         return found if found.feasible and gain > least_gain else None
@@ -332,13 +367,15 @@ class Governor:
     def _price_of_giving_way(self, sight: Sight, choices: Choices) -> float:
         """Of a swap: less where it is for long, more for a burst that rates can get us through."""
         bursts = self._load.bursts
-        lasts_s = budget.LATER_S if bursts.age_s is None else max(SHORT_S, bursts.left_s)
+        lasts_s = budget.LATER_S
+        if bursts.age_s is not None:
+            lasts_s = max(SHORT_S, bursts.left_s) / THERE_AND_BACK
         return self._calm.price_for(sight.now_s, lasts_s) * choices.weight
 
-    def _solve(self, sight: Sight, choices: Choices, cores: float, price: float) -> Allocation:
+    def _solve(self, groups: Sequence[Sequence[Option]], cores: float, price: float) -> Allocation:
         cap_mb = self._memory.cap_mb
         return allocate(
-            choices.groups,
+            groups,
             cores=cores / self._load.ratio,
             memory_mb=cap_mb if isfinite(cap_mb) else None,
             price=price,

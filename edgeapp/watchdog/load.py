@@ -10,7 +10,7 @@ from edgeapp.watchdog.tick import Work
 
 SPIKE_TICKS = 3
 """Of which the median is taken: what others do for a second is no load."""
-CALM_S = 4.0
+CALM_S = 1.0
 """How fast a lower load of others is believed; a higher one is at once."""
 RATIO_S = 60.0
 """Over which measured and expected own cores are compared."""

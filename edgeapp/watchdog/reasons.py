@@ -41,6 +41,10 @@ FITS = "there is room for it"
 """Why something better could be chosen where no heat is known."""
 
 
+PREPARED = "the next burst of others would take more than lower rates can give"
+"""Why models were changed although they could have stayed for now."""
+
+
 def struck(stage: StageKey) -> str:
     """A rung is gone."""
     return f"a variant of '{stage[1]}' in '{stage[0]}' could not be loaded"
