@@ -44,7 +44,7 @@ def test_the_pipeline_and_the_section_of_the_device_file_are_right(
 def test_the_example_for_programs_runs(page: str, capsys: pytest.CaptureFixture[str]) -> None:
     [example] = blocks(page, "python")
     exec(example, {})
-    assert capsys.readouterr().out.startswith("small fair the heat of the next 30 s allows ")
+    assert capsys.readouterr().out.startswith("small serious the heat of the next 30 s allows ")
 
 
 def test_every_word_of_a_decision_is_told(page: str) -> None:

@@ -327,13 +327,12 @@ def choices(one: Ladder, now: Setting, critical: bool) -> list[Choice]:
         if not late and lane <= 0.9 * room:
             found.append(choice(one, Setting(rung, divisor), now))
     if not found:
-        least = min(rung.cpu_s for rung in one.rungs)
-        found = [
-            choice(one, Setting(i, one.divisors[-1]), now)
-            for i, rung in enumerate(one.rungs)
-            if rung.cpu_s == least
-        ][:1]
-    return found if critical else [*found, choice(one, Setting(now.rung, CLOSED), now)]
+        # The lightest, and of two such the one that answers sooner.
+        _, _, i = min((rung.cpu_s, rung.wall_s, i) for i, rung in enumerate(one.rungs))
+        found = [choice(one, Setting(i, one.divisors[-1]), now)]
+    if critical or not one.may_divide:
+        return found
+    return [*found, choice(one, Setting(now.rung, CLOSED), now)]
 
 
 def choice(one: Ladder, setting: Setting, now: Setting) -> Choice:
