@@ -128,24 +128,22 @@ def heat_later(
     # die ends at slow * mean + soon * (load of now), and the limit is at gain * total.
     others = quiet + q * bursts.height
 
-    def value(u: float, v: float) -> float:
+    def value(u: float, v: float, worth_u: float) -> float:
         slowly = slow * ((1 - q) * u + q * v + others) - gain * total
         between_k = max(0.0, slowly + soon * (u + quiet))
         over_k = max(0.0, slowly + soon * (v + high))
         too_hot = (1 - q) * between_k + q * over_k
         kept = min(1.0, v / u) ** RATE_EXPONENT if u > 0 else 1.0
-        return (1 - q + q * kept) * worth(u) - PEAK_COST * too_hot
+        return (1 - q + q * kept) * worth_u - PEAK_COST * too_hot
 
     u = v = least
     width = max(usual + 1.0 - least, 0.1)
     for _ in range(ZOOMS):
         low_u, low_v = max(least, u - width), max(least, v - width)
         step_u, step_v = (u + width - low_u) / STEPS, (v + width - low_v) / STEPS
-        _, u, v = max(
-            (value(low_u + i * step_u, low_v + j * step_v), low_u + i * step_u, low_v + j * step_v)
-            for i in range(STEPS + 1)
-            for j in range(STEPS + 1)
-        )
+        us = [(u, worth(u)) for u in (low_u + i * step_u for i in range(STEPS + 1))]
+        vs = [low_v + j * step_v for j in range(STEPS + 1)]
+        _, u, v = max((value(u, v, worth_u), u, v) for u, worth_u in us for v in vs)
         width = max(step_u, step_v)
     return Cap("heat_300s", u)
 
