@@ -206,7 +206,9 @@ class Run:
         [status] = self.app.status()
         waited_ms = [(at_ns - packet.taken_ns) / 1e6 for at_ns, packet in kept]
         jitter_ms = [abs(b - a) for a, b in pairwise(waited_ms)]
-        period_ms = [max(self.cost_s[a], self.cost_s[b]) / self.load * 1e3 for a, b in pairwise(rungs)]
+        period_ms = [
+            max(self.cost_s[a], self.cost_s[b]) / self.load * 1e3 for a, b in pairwise(rungs)
+        ]
         swapped = [j for j, (a, b) in zip(jitter_ms, pairwise(rungs), strict=True) if a != b]
         periods = sorted(j / period for j, period in zip(jitter_ms, period_ms, strict=True))
         emitted = self.pipeline.meters["belt"].emitted
