@@ -2,6 +2,10 @@
 
 from collections import deque
 
+CLIMB_SHARE = 0.985
+"""Of what is allowed, what a climb may use: noise shall not take it back."""
+LEAST_GAIN = 0.002
+"""Of all utility, below which nothing is changed for the better."""
 HOUR_S = 3600.0
 SHED_EVERY_S = 4.0
 """Between two steps down, so that the first can be seen to work."""

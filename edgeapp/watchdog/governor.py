@@ -3,53 +3,38 @@
 Each second `Governor.step`
 
 1. leaves out what cannot be true (`plausible`), and judges sensors and load (`trust`, `detectors`),
-2. corrects its model of the device (`thermal_model`),
+2. corrects its model of the device (`known`, `thermal_model`),
 3. turns all that must hold into one currency, cores that we may use together (`budget`),
 4. keeps what runs if that holds; else goes down, at once, to the best combination that holds for
    good (`choices`, `allocation`); raises rates as soon as there is room, which costs nothing, and
    changes models, seldom, when the forecast allows or asks for it (`calm`),
-5. says why (`reasons`, `levels`).
+5. says why (`account`, `reasons`, `levels`).
 """
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from math import inf, isfinite
+from dataclasses import replace
+from math import isfinite
 
 from edgeapp.core.clock import NS, Clock
 from edgeapp.core.dial import Setting
 from edgeapp.watchdog import budget, reasons
+from edgeapp.watchdog.account import Chosen, decision_of, floor_after
 from edgeapp.watchdog.allocation import Allocation, allocate
-from edgeapp.watchdog.budget import NOTHING_BINDS, Budget, Cap, tightest
-from edgeapp.watchdog.calm import THERE_AND_BACK, Calm
-from edgeapp.watchdog.ceiling import Ceiling
+from edgeapp.watchdog.budget import Budget, Cap
+from edgeapp.watchdog.calm import CLIMB_SHARE, LEAST_GAIN, THERE_AND_BACK, Calm
 from edgeapp.watchdog.checks import floor_of, impossible
 from edgeapp.watchdog.choices import Choices, Chooser, Wanted
-from edgeapp.watchdog.detectors import Detectors, Findings
+from edgeapp.watchdog.known import Known, Sight
 from edgeapp.watchdog.ladder import CLOSED, Ladder, LadderError, Tenant
-from edgeapp.watchdog.levels import HIGH_LOAD, headroom_of, level_of
 from edgeapp.watchdog.limits import Limits, Prior
-from edgeapp.watchdog.load import Load
-from edgeapp.watchdog.margin import Margin
-from edgeapp.watchdog.memory import Memory
 from edgeapp.watchdog.options import Option
-from edgeapp.watchdog.plausible import plausible_reading, plausible_work
-from edgeapp.watchdog.power import Power
-from edgeapp.watchdog.rates import Rates
-from edgeapp.watchdog.thermal_model import ThermalModel
 from edgeapp.watchdog.tick import Binding, Decision, Reading, Work
-from edgeapp.watchdog.trust import Fused, Fusion
 
 FORECASTS = 5
 """Ticks in a row whose forecasts must all allow a climb."""
 RETURN_FORECASTS = 3
 """The same for raising rates, which can be taken back at any tick."""
-LATER_EVERY_S = 5.0
-"""How often it is worked out what holds for good; it changes slowly."""
-CLIMB_SHARE = 0.985
-"""Of what is allowed, what a climb may use: noise shall not take it back."""
-LEAST_GAIN = 0.002
-"""Of all utility, below which nothing is changed for the better."""
 AHEAD = 1.15
 """Of what will hold for good, what may run until the next burst without models being changed."""
 SHORT_S = 20.0
@@ -57,23 +42,8 @@ SHORT_S = 20.0
 INFEASIBLE_TICKS = 5
 """In a row, before it is said that even the floor is too much, and that it no longer is."""
 
-_SAME_CORES = 1e-6
 _PREEMPTS: frozenset[Binding] = frozenset({"heat_30s", "sensors", "undervoltage"})
 """What goes before what a person pinned: it cannot wait."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """What is known at a tick."""
-
-    now_s: float
-    elapsed_s: float
-    reading: Reading
-    work: Work
-    findings: Findings
-    fused: Fused
-    lost: bool
-    """There was a temperature, and there is none that can be believed."""
 
 
 class Governor:
@@ -100,28 +70,16 @@ class Governor:
         self._start()
 
     def _start(self) -> None:
-        """Know nothing of the device; what is wanted, and how calm it was, stays."""
-        limits, prior = self._limits, self._prior
-        self._model = ThermalModel(prior)
-        self._fusion = Fusion(prior)
-        self._detectors = Detectors(self._tenants, limits)
-        self._rates = Rates(self._tenants)
-        self._load = Load()
-        self._power = Power(limits, prior)
-        self._ceiling = Ceiling()
-        self._margin = Margin()
-        self._memory = Memory(limits.memory_reserve_mb)
-        self._calm = Calm(limits.swaps_per_h)
+        """Know nothing of the device, and want nothing yet."""
+        self._known = Known(self._tenants, self._limits, self._prior)
+        self._calm = Calm(self._limits.swaps_per_h)
         self._chooser = Chooser()
         self._wanted: Wanted | None = None
         self._urgent = False
         self._next_best = ""
-        self._sensed = False
         self._for_burst = False
         self._stays: deque[Cap] = deque(maxlen=FORECASTS)
         self._allowed: deque[Cap] = deque(maxlen=FORECASTS)
-        self._later = NOTHING_BINDS
-        self._later_s = -inf
         self._unlike = 0
         self._infeasible = False
 
@@ -132,8 +90,7 @@ class Governor:
             LadderError: they make no sense; the old ones stay.
         """
         self._tenants = self._checked(tenants)
-        self._detectors.replace(self._tenants)
-        self._rates.replace(self._tenants)
+        self._known.replace(self._tenants)
         if self._wanted is not None:
             self._wanted = _carried(self._wanted, self._tenants)
 
@@ -162,18 +119,14 @@ class Governor:
         return decision if changed == decision.changed else replace(decision, changed=changed)
 
     def _decide(self, elapsed_s: float, reading: Reading, work: Work) -> Decision:
-        sight = self._look(elapsed_s, plausible_reading(reading), work)
+        known = self._known
+        sight = known.look(self._now_s, elapsed_s, reading, work)
         choices = self._choices(sight, obey_pins=not self._urgent)
         now = choices.now
-        self._memory.look(
-            sight.now_s,
-            pressed=sight.findings.memory_short,
-            available_mb=sight.reading.memory_available_mb,
-            in_use_mb=None if now is None else sum(option.memory_mb for option in now),
-        )
-        allowed = self._budget(sight, choices)
+        known.remember(sight, now)
+        allowed = known.budget(sight, choices)
         self._stays.append(allowed.stay)
-        if self._load.bursts.age_s is None:
+        if known.load.bursts.age_s is None:
             self._allowed.append(allowed.choose)
         else:
             self._allowed.clear()  # models are not chosen by what a burst leaves
@@ -184,119 +137,55 @@ class Governor:
             chosen, why = better.chosen, self._why_better(better)
         else:
             chosen, why = now, ""
-        self._want(sight, chosen)
-        return self._say(sight, choices, chosen, allowed, why)
-
-    def _look(self, elapsed_s: float, reading: Reading, work: Work) -> Sight:
-        """Learn from what is told."""
-        now_s = self._now_s
-        work = plausible_work(work, self._tenants)
-        findings = self._detectors.look(now_s, reading, work)
-        self._rates.observe(now_s, work)
-        self._load.observe(
-            elapsed_s,
-            reading.busy_cores,
-            work,
-            self._tenants,
-            rates=self._rates.values,
-            inflation=findings.inflation,
+        wanted = self._want(sight, chosen)
+        least = known.load.ratio * choices.least_cores
+        self._note_feasible(least > allowed.stay.cores)
+        told = Chosen(
+            wanted, chosen, why, self._next_best, self._urgent, self._infeasible, self._faults
         )
-        busy = work.own_cores if reading.busy_cores is None else reading.busy_cores
-        clock = 1.0 if reading.clock_ratio is None else min(1.0, reading.clock_ratio)
-        heating = busy * min(clock, 1 / findings.inflation if "throttling" in findings.named else 1)
-        expected = self._model.forecast(heating, elapsed_s) if self._sensed else None
-        fused = self._fusion.judge(now_s, reading.sensors, expected, heating)
-        self._model.observe(now_s, heating, fused.die_c, noise_c=fused.noise_c)
-        self._power.observe(now_s, reading, heating)
-        self._sensed = self._sensed or fused.die_c is not None
-        if not self._sensed or fused.lost:
-            self._ceiling.look(
-                now_s,
-                elapsed_s,
-                slowed="throttling" in findings.named,
-                busy=busy,
-                most=self._limits.cores,
-            )
-        return Sight(now_s, elapsed_s, reading, work, findings, fused, self._sensed and fused.lost)
+        return decision_of(
+            told, sight, choices, allowed, known=known, calm=self._calm, limits=self._limits
+        )
+
+    def _fault(self, error: Exception) -> Decision:
+        """The floor; what was learned is not trusted any more."""
+        self._faults += 1
+        self._start()
+        return floor_after(error, self._tenants, self._faults, self._calm, self._now_s)
 
     def _choices(self, sight: Sight, *, obey_pins: bool) -> Choices:
         return self._chooser.look(
             self._tenants,
             sight.work,
             self._wanted,
-            rates=self._rates.values,
+            rates=self._known.rates,
             inflation=sight.findings.inflation,
             stretch=sight.findings.stretch,
-            standbys=self._memory.keep_standbys,
+            standbys=self._known.memory.keep_standbys,
             obey_pins=obey_pins,
         )
 
-    def _budget(self, sight: Sight, choices: Choices) -> Budget:
-        """What all constraints allow us at this tick."""
-        load, limits, model = self._load, self._limits, self._model
-        caps = self._caps(sight)
-        if not self._sensed:
-            allowed = tightest(caps)
-            return Budget(allowed, allowed)
-        least, now = load.ratio * choices.floor_cores, choices.now
-        at_floor = now is None or self._cores(now) <= least + _SAME_CORES
-        self._margin.look(sight.elapsed_s, model.die_c, limits.trip_c, at_floor=at_floor)
-        limit_c = limits.trip_c - limits.margin_c - self._margin.extra_k
-        stay = tightest([budget.heat_now(model, load, limit_c, limits.trip_c, least), *caps])
-        if not isfinite(stay.cores):
-            raise FloatingPointError("the model of the device's heat is no longer a number")
-        overdue = now is None or self._cores(now) > stay.cores
-        if overdue or sight.now_s - self._later_s >= LATER_EVERY_S:
-
-            def worth(cores: float) -> float:
-                return choices.worth(cores / load.ratio)
-
-            self._later_s = sight.now_s
-            self._later = budget.heat_later(model, load, limit_c, worth, least)
-        soon = budget.heat_soon(model, load, limits.trip_c, least)
-        return Budget(stay, tightest([stay, soon, self._later]))
-
-    def _caps(self, sight: Sight) -> list[Cap]:
-        """What constraints other than the known heat allow us."""
-        load, limits = self._load, self._limits
-        caps = [budget.cpu(limits, load)]
-        if isfinite(cores := self._power.limit_cores):
-            caps.append(Cap("power", cores - load.foreign))
-        if isfinite(cores := self._power.battery_cores):
-            caps.append(Cap("battery", cores - load.bursts.mean))
-        if sight.findings.undervoltage_held or sight.findings.overcurrent_held:
-            caps.append(budget.undervoltage(limits))
-        if isfinite(self._ceiling.cores):
-            caps.append(Cap("sensors", self._ceiling.cores - load.foreign))
-        if not self._sensed and limits.cores_without_sensor is not None:
-            caps.append(Cap("sensors", limits.cores_without_sensor))
-        return caps
-
-    def _cores(self, chosen: Sequence[Option]) -> float:
-        """Cores that a choice uses: by its costs, corrected by what was measured."""
-        return self._load.ratio * sum(option.cores for option in chosen)
-
     def _has_to_go(self, sight: Sight, now: Sequence[Option], allowed: Budget) -> bool:
         """Whether what is wanted already cannot stay."""
-        if sum(option.memory_mb for option in now) > self._memory.cap_mb:
+        if sum(option.memory_mb for option in now) > self._known.memory.cap_mb:
             return True
-        if self._cores(now) > allowed.stay.cores:
+        if self._known.cores(now) > allowed.stay.cores:
             return self._calm.may_shed(sight.now_s)
         return self._has_to_prepare(sight, now)
 
     def _has_to_prepare(self, sight: Sight, now: Sequence[Option]) -> bool:
         """Whether the next burst will take more than lower rates of these models can give."""
-        if len(self._allowed) < FORECASTS or self._load.bursts.share < budget.SELDOM:
+        if len(self._allowed) < FORECASTS or self._known.load.bursts.share < budget.SELDOM:
             return False
         most = max(0.0, *(cap.cores for cap in self._allowed))
-        return self._cores(now) > AHEAD * most and self._calm.may_climb(sight.now_s)
+        return self._known.cores(now) > AHEAD * most and self._calm.may_climb(sight.now_s)
 
     def _give_way(
         self, sight: Sight, now: Sequence[Option] | None, allowed: Budget, *, first: bool
     ) -> tuple[tuple[Option, ...], str]:
         """In one step to the best combination that holds for good, and why."""
         self._calm.tried_to_shed(sight.now_s)
-        self._for_burst = self._load.bursts.age_s is not None
+        self._for_burst = self._known.load.bursts.age_s is not None
         choices = self._choices(sight, obey_pins=True)
         # At first nothing is known of the minutes to come, and nothing has to be changed yet.
         cap = allowed.stay if first else allowed.choose
@@ -312,13 +201,13 @@ class Governor:
         self._remember_next(choices, found)
         if first or now is None:
             return found.chosen, "" if first else self._why_unfit(sight)
-        if allowed.stay.binding == "heat_30s" and self._cores(now) > allowed.stay.cores:
-            then = self._load.foreign + self._cores(now)
-            die_c = self._model.forecast(then, budget.SOON_S).die_c
+        if allowed.stay.binding == "heat_30s" and self._known.cores(now) > allowed.stay.cores:
+            then = self._known.load.foreign + self._known.cores(now)
+            die_c = self._known.model.forecast(then, budget.SOON_S).die_c
             return found.chosen, reasons.too_hot(die_c, self._limits.trip_c)
-        if self._cores(now) > allowed.stay.cores:
+        if self._known.cores(now) > allowed.stay.cores:
             return found.chosen, reasons.limited(allowed.stay.binding, allowed.stay.cores)
-        if sum(option.memory_mb for option in now) > self._memory.cap_mb:
+        if sum(option.memory_mb for option in now) > self._known.memory.cap_mb:
             return found.chosen, reasons.limited("memory", 0.0)
         return found.chosen, reasons.PREPARED
 
@@ -366,17 +255,17 @@ class Governor:
 
     def _price_of_giving_way(self, sight: Sight, choices: Choices) -> float:
         """Of a swap: less where it is for long, more for a burst that rates can get us through."""
-        bursts = self._load.bursts
+        bursts = self._known.load.bursts
         lasts_s = budget.LATER_S
         if bursts.age_s is not None:
             lasts_s = max(SHORT_S, bursts.left_s) / THERE_AND_BACK
         return self._calm.price_for(sight.now_s, lasts_s) * choices.weight
 
     def _solve(self, groups: Sequence[Sequence[Option]], cores: float, price: float) -> Allocation:
-        cap_mb = self._memory.cap_mb
+        cap_mb = self._known.memory.cap_mb
         return allocate(
             groups,
-            cores=cores / self._load.ratio,
+            cores=cores / self._known.load.ratio,
             memory_mb=cap_mb if isfinite(cap_mb) else None,
             price=price,
         )
@@ -385,7 +274,7 @@ class Governor:
         second = found.runner_up
         self._next_best = "" if second is None else reasons.combination(choices.tenants, second)
 
-    def _want(self, sight: Sight, chosen: Sequence[Option]) -> None:
+    def _want(self, sight: Sight, chosen: Sequence[Option]) -> Wanted:
         """Remember what is wanted, and when it became something else."""
         before = self._wanted
         stopped = sight.work.paused - (before.paused if before is not None else frozenset())
@@ -406,89 +295,7 @@ class Governor:
             held = before.settings
             swaps = sum(key in held and held[key].rung != s.rung for key, s in settings.items())
             self._calm.note(sight.now_s, swaps=swaps)
-
-    def _say(
-        self,
-        sight: Sight,
-        choices: Choices,
-        chosen: Sequence[Option],
-        allowed: Budget,
-        why: str,
-    ) -> Decision:
-        """What is decided, with everything that a person may ask about it."""
-        assert self._wanted is not None
-        limits, load, now_s = self._limits, self._load, sight.now_s
-        cores = self._cores(chosen)
-        binding = self._binding(sight, choices, chosen, allowed)
-        least = load.ratio * choices.least_cores
-        self._note_feasible(least > allowed.stay.cores)
-        soon = later = headroom = trip_in_s = None
-        if self._sensed:
-            soon = self._model.forecast(load.foreign + cores, budget.SOON_S).die_c
-            later = self._model.forecast(load.bursts.mean + cores, budget.LATER_S).die_c
-            headroom = headroom_of(soon, limits.trip_c)
-            trip_in_s = self._model.time_to(limits.trip_c, load.foreign + cores)
-        weight = choices.weight
-        utility = sum(option.utility for option in chosen) / weight if weight > 0 else 1.0
-        detectors = sight.findings.named
-        if sight.fused.alarm:
-            detectors = (*detectors, "sensors")
-        level = level_of(
-            headroom=headroom,
-            too_much=self._infeasible,
-            lost=sight.lost,
-            high_load=load.foreign + cores > HIGH_LOAD * limits.cores,
-            at_floor=cores <= load.ratio * choices.floor_cores + _SAME_CORES,
-            slowed=bool(sight.reading.throttled) or "throttling" in sight.findings.named,
-            less_than_best=binding != "none",
-        )
-        return Decision(
-            settings=self._wanted.settings,
-            paused=self._wanted.paused,
-            urgent=self._urgent,
-            changed=False,
-            keep_standbys=self._memory.keep_standbys,
-            level=level,
-            reason=why or reasons.limited(binding, allowed.choose.cores),
-            binding=binding,
-            detectors=detectors,
-            infeasible=self._infeasible,
-            die_c=sight.fused.die_c,
-            headroom=headroom,
-            trip_in_s=trip_in_s,
-            forecast_30s_c=soon,
-            forecast_300s_c=later,
-            cores_allowed=max(0.0, allowed.choose.cores),
-            cores_chosen=cores,
-            utility=min(1.0, utility),
-            next_best=self._next_best,
-            swap_price=self._calm.price(now_s),
-            swaps_last_h=self._calm.swaps(now_s),
-            trust=sight.fused.trusts,
-            facts=self._facts(sight),
-        )
-
-    def _binding(
-        self, sight: Sight, choices: Choices, chosen: Sequence[Option], allowed: Budget
-    ) -> Binding:
-        """What keeps it from choosing better."""
-        have, almost = sum(option.utility for option in chosen), 1 - LEAST_GAIN
-        best = choices.best
-        binding: Binding = "none"
-        if any(option.late for option in chosen):
-            binding = "latency"
-        elif have >= choices.weight * almost:
-            pass
-        elif sight.lost:
-            binding = "sensors"
-        elif self._cores(best) > CLIMB_SHARE * allowed.choose.cores:
-            binding = allowed.choose.binding
-        elif sum(option.memory_mb for option in best) > self._memory.cap_mb:
-            binding = "memory"
-        elif have >= sum(option.utility for option in best) * almost:
-            kept = any(stage.pinned or stage.struck for stage in sight.work.stages.values())
-            binding = "none" if kept else "latency"
-        return binding
+        return self._wanted
 
     def _note_feasible(self, too_much: bool) -> None:
         """Say that even the floor is too much when it has been for some ticks in a row."""
@@ -511,62 +318,10 @@ class Governor:
         return reasons.limited("latency", 0.0)
 
     def _why_better(self, better: Allocation) -> str:
-        cores = self._load.bursts.mean + self._cores(better.chosen)
-        if not self._sensed:
+        cores = self._known.load.bursts.mean + self._known.cores(better.chosen)
+        if not self._known.sensed:
             return reasons.FITS
-        return reasons.holds(self._model.forecast(cores, budget.LATER_S).die_c)
-
-    def _facts(self, sight: Sight) -> dict[str, float]:
-        """The state of all that was learned, for whoever wants to look."""
-        load = self._load
-        return {
-            **(self._model.facts() if self._sensed else {}),
-            **self._power.facts(),
-            "inflation": sight.findings.inflation,
-            "stretch": sight.findings.stretch,
-            "foreign_cores": load.foreign,
-            "foreign_mean_cores": load.bursts.mean,
-            "burst_cores": load.bursts.height,
-            "burst_length_s": load.bursts.length_s,
-            "burst_share": load.bursts.share,
-            "cost_ratio": load.ratio,
-            "extra_margin_k": self._margin.extra_k,
-            "faults": float(self._faults),
-        }
-
-    def _fault(self, error: Exception) -> Decision:
-        """The floor, after something went wrong in here; what was learned is not trusted any more."""
-        self._faults += 1
-        self._start()
-        settings = {
-            ladder.key: Setting(floor_of(ladder), ladder.divisors[-1])
-            for tenant in self._tenants
-            for ladder in tenant.ladders
-        }
-        return Decision(
-            settings=settings,
-            paused=frozenset(),
-            urgent=False,
-            changed=True,
-            keep_standbys=True,
-            level="serious",
-            reason=reasons.failed(error),
-            binding="fault",
-            detectors=("fault",),
-            infeasible=False,
-            die_c=None,
-            headroom=None,
-            trip_in_s=None,
-            forecast_30s_c=None,
-            forecast_300s_c=None,
-            cores_allowed=0.0,
-            cores_chosen=0.0,
-            utility=0.0,
-            next_best="",
-            swap_price=self._calm.price(self._now_s),
-            swaps_last_h=self._calm.swaps(self._now_s),
-            facts={"faults": float(self._faults)},
-        )
+        return reasons.holds(self._known.model.forecast(cores, budget.LATER_S).die_c)
 
     def _checked(self, tenants: Sequence[Tenant]) -> tuple[Tenant, ...]:
         if problems := impossible(tenants, self._limits, self._prior):
