@@ -120,7 +120,7 @@ class ModelStage:
         if not standby:
             self._pool.give_back()
         missing = [rung for rung in ready if rung not in self._open]
-        if missing and not self._opening:
+        if missing and not self._opening and self._pool.take_turn():
             self._opening = _Opening(self._ladder, missing[0], self._context, self._pool)
             self._dial.opening = True
         self._settled = not missing and self._opening is None and self._before is None
@@ -209,7 +209,7 @@ class _Opened:
 
 
 class _Opening:
-    """A rung that is being opened, on a thread which ends with it."""
+    """A rung that is being opened, on a thread which ends with it, and the pool's turn with it."""
 
     def __init__(self, ladder: Ladder, rung: int, context: Context, pool: Pool) -> None:
         self.rung = rung
@@ -224,12 +224,15 @@ class _Opening:
                 self.result = _Opened(ladder, rung, context, pool, runs=_WARM_RUNS)
             except BaseException as error:  # noqa: BLE001 - the stage strikes the rung and names it
                 self.result = error
+            finally:
+                pool.end_turn()
 
         name = f"{context.pipeline}/{context.id}/open"
         self.thread = threading.Thread(target=work, name=name, daemon=True)
         try:
             self.thread.start()
         except RuntimeError as error:  # there is no memory for one more
+            pool.end_turn()
             self.result = error
 
     @property

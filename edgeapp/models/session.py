@@ -154,6 +154,7 @@ class Pool:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
+        self._turn = threading.Lock()
         self._entries: dict[_Identity, _Entry] = {}
 
     def __len__(self) -> int:
@@ -190,6 +191,18 @@ class Pool:
     def sweep(self) -> None:
         """Let go of the models that nobody leased for `LINGER_S`."""
         self._let_go(LINGER_S)
+
+    def take_turn(self) -> bool:
+        """Whether a model may be loaded beside the lanes now; if so, `end_turn` must follow.
+
+        One at a time: loading takes a core, and several at once heat the device more than what they
+        are loaded for.
+        """
+        return self._turn.acquire(blocking=False)
+
+    def end_turn(self) -> None:
+        """Let another stage load. Any thread."""
+        self._turn.release()
 
     def give_back(self) -> None:
         """Let go of all models that nobody leases: memory is short."""

@@ -1,7 +1,7 @@
 """An application as arithmetic: what its stages answer, cost and miss on a loaded device.
 
-Each pipeline is one thread. Cores are shared fairly; loading a model is a thread of low priority
-that takes what is left. What is late, or left over when a second ends, is worth nothing.
+Each pipeline is one thread. Cores are shared fairly; models are loaded one after the other, on a
+thread of low priority that takes what is left. What is late, or left over when a second ends, is worth nothing.
 """
 
 import random
@@ -136,9 +136,9 @@ class AppModel:
         wants = [min(demand, 1.0) for demand in demands] + list(threads(foreign_cores))
         level = fair_level(wants, self._cores)
         used = [min(want, level) for want in wants]
-        loaders = [stage for stage in self._stages.values() if stage.loading is not None]
-        spare = max(0.0, self._cores - sum(used))
-        load_each = min(LOAD_CORES, spare / len(loaders)) if loaders else 0.0
+        waiting = [stage for stage in self._stages.values() if stage.loading is not None]
+        loaders = sorted(waiting, key=lambda stage: stage.left_core_s)[:1]  # one at a time
+        load_each = min(LOAD_CORES, max(0.0, self._cores - sum(used))) if loaders else 0.0
         opening = {stage.ladder.key for stage in loaders}
         for stage in loaders:
             stage.load(load_each * clock_ratio)

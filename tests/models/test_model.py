@@ -189,6 +189,21 @@ def test_while_a_rung_loads_the_old_one_answers(bench: Callable[..., Bench]) -> 
         assert [*opening, b.dial.opening] == [False, True, False]
 
 
+def test_models_are_loaded_one_at_a_time(bench: Callable[..., Bench]) -> None:
+    """While another stage loads, this one answers with what it has; then it is its turn."""
+    b = bench(large="", medium="", small="")
+    b.dial.want(Setting(1))
+    with b.stage:
+        assert b.settle() == 1
+        assert b.pool.take_turn()
+        b.dial.want(Setting(0))
+        assert [b.rung() for _ in range(5)] == [1] * 5
+        assert not b.dial.opening
+        b.pool.end_turn()
+        assert b.settle() == 0
+    assert b.pool.take_turn(), "the turn ends with the loading"
+
+
 def test_far_down_it_goes_as_far_as_it_can_at_once(bench: Callable[..., Bench]) -> None:
     """The next rung down is open: it relieves the device while the one that is wanted loads."""
     b = bench(large="", medium="", small="")
