@@ -224,7 +224,9 @@ def judged(found: Sequence[Cell]) -> list[Row]:
     in_time = fmean(
         cell.in_time for cell in found if (cell.world in HEAT, cell.policy) == (True, NONE)
     )
-    wrong = mean(GOVERNOR) - min(mean(WORSE), mean(BETTER))
+    tried = {cell.seed for cell in found if cell.policy == WORSE}
+    right = fmean(cell.ratio for cell in heat if cell.seed in tried)
+    wrong = right - min(mean(WORSE), mean(BETTER))
     cool_swaps = sum(cell.swaps_per_h for cell in cool)
     weakest = min((cell.ratio for cell in faults), default=0.0)
     hottest_s = max((cell.over_s for cell in faults), default=0)
