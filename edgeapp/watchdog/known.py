@@ -100,7 +100,9 @@ class Known:
             self._ceiling.look(
                 now_s,
                 elapsed_s,
-                slowed="throttling" in findings.named,
+                # A neighbour on the same core costs CPU time, too: that is no heat.
+                slowed="throttling" in findings.named
+                and not {"contention", "pressure"} & set(findings.named),
                 busy=busy,
                 most=self._limits.cores,
             )
@@ -118,11 +120,12 @@ class Known:
     def budget(self, sight: Sight, choices: Choices) -> Budget:
         """What all constraints allow us at this tick."""
         load, limits, model = self.load, self._limits, self.model
-        caps = self._caps(sight)
+        least = load.ratio * choices.floor_cores
+        caps = self._caps(sight, least)
         if not self.sensed:
             allowed = tightest(caps)
             return Budget(allowed, allowed)
-        least, now = load.ratio * choices.floor_cores, choices.now
+        now = choices.now
         at_floor = now is None or self.cores(now) <= least + SAME_CORES
         self._margin.look(sight.elapsed_s, model.die_c, limits.trip_c, at_floor=at_floor)
         limit_c = limits.trip_c - limits.margin_c - self._margin.extra_k
@@ -140,8 +143,11 @@ class Known:
         soon = budget.heat_soon(model, load, limits.trip_c, least)
         return Budget(stay, tightest([stay, soon, self._later]))
 
-    def _caps(self, sight: Sight) -> list[Cap]:
-        """What constraints other than the known heat allow us."""
+    def _caps(self, sight: Sight, least: float) -> list[Cap]:
+        """What constraints other than the known heat allow us.
+
+        `least`: cores with which all still answer; heat that is only guessed at takes no more.
+        """
         load, limits = self.load, self._limits
         caps = [budget.cpu(limits, load)]
         if isfinite(cores := self._power.limit_cores):
@@ -151,7 +157,7 @@ class Known:
         if sight.findings.undervoltage_held or sight.findings.overcurrent_held:
             caps.append(budget.undervoltage(limits))
         if isfinite(self._ceiling.cores):
-            caps.append(Cap("sensors", self._ceiling.cores - load.foreign))
+            caps.append(Cap("sensors", max(least, self._ceiling.cores - load.foreign)))
         if not self.sensed and limits.cores_without_sensor is not None:
             caps.append(Cap("sensors", limits.cores_without_sensor))
         return caps
