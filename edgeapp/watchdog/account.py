@@ -9,12 +9,16 @@ from edgeapp.watchdog.budget import Budget
 from edgeapp.watchdog.calm import CLIMB_SHARE, LEAST_GAIN, Calm
 from edgeapp.watchdog.checks import floor_of
 from edgeapp.watchdog.choices import Choices, Wanted
+from edgeapp.watchdog.detectors import CONTENTION
 from edgeapp.watchdog.known import SAME_CORES, Known, Sight
 from edgeapp.watchdog.ladder import Tenant
 from edgeapp.watchdog.levels import HIGH_LOAD, headroom_of, level_of
 from edgeapp.watchdog.limits import Limits
 from edgeapp.watchdog.options import Option
 from edgeapp.watchdog.tick import Binding, Decision
+
+_WAITS = 1.1
+"""Wall time of calls over what is usual from which on neighbours are the reason for late answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ def decision_of(
     weight = choices.weight
     utility = sum(option.utility for option in options) / weight if weight > 0 else 1.0
     detectors = sight.findings.named
+    if binding == "latency" and CONTENTION not in detectors and sight.findings.stretch >= _WAITS:
+        detectors = (*detectors, CONTENTION)  # it decides already, before it is sure to last
     if sight.fused.alarm:
         detectors = (*detectors, "sensors")
     level = level_of(
