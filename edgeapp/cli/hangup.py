@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from edgeapp.core.context import Log
+from edgeapp.runtime.signals import tell
 
 
 @contextmanager
@@ -41,11 +42,11 @@ def reload_on_hangup(reload: Callable[[], Awaitable[object]], log: Log) -> Itera
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
-    loop.add_signal_handler(signal.SIGHUP, heard)
+    tell(loop, signal.SIGHUP, heard)
     try:
         yield
     finally:
-        loop.remove_signal_handler(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is stopping reads no file again
         for task in tasks:
             task.cancel()
 

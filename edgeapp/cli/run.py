@@ -196,12 +196,7 @@ def _run(app: "App", show: "Beside", for_s: float | None) -> "dict[str, Outcome]
     for number in _STOPS:
         signal.signal(number, lambda number, _frame: early.append(number))
     with asyncio.Runner() as runner:
-        outcomes = runner.run(run_until_stopped(app, show.uplink, for_s=for_s, beside=beside))
-        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)  # the loop's end resets their handlers
-    for number in _STOPS:
-        signal.signal(number, signal.SIG_IGN)  # there is nothing left to stop
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
-    return outcomes
+        return runner.run(run_until_stopped(app, show.uplink, for_s=for_s, beside=beside))
 
 
 def _summary(

@@ -10,6 +10,7 @@ from edgeapp.core.context import Log
 from edgeapp.plan.graph import Plan
 from edgeapp.runtime.kit import Kit
 from edgeapp.runtime.pipeline import Outcome, Pipeline
+from edgeapp.runtime.signals import tell
 from edgeapp.runtime.status import PipelineStatus, status_of
 from edgeapp.runtime.supervise import keep_up, supervise
 
@@ -160,13 +161,13 @@ async def run_until_stopped(
     SIGTERM, SIGINT and `for_s` take the same path. `uplink` runs until the event that it is given
     is set, which happens once the pipelines are drained; it may take its own time to settle. If it
     raises it is started again; where even the last attempt failed, `app.uplink_problem` says why.
-    `beside` is cancelled at the end: the live view. The signals stay with the loop until it is
-    closed, so that one more of them ends nothing halfway.
+    `beside` is cancelled at the end: the live view. The signals stay taken, so that one more of
+    them ends nothing halfway.
     """
     loop = asyncio.get_running_loop()
     stop, drained = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        tell(loop, number, stop.set)
     timer = None if for_s is None else loop.call_later(for_s, stop.set)
     log = app.kit.log
     view = None if beside is None else asyncio.ensure_future(_told("view", beside(app), log))
