@@ -19,7 +19,7 @@ from edgeapp.simulation.trace_device import inputs_of, plant_of, sensors_of, sta
 from edgeapp.simulation.trace_samples import Samples, samples_of
 from edgeapp.watchdog.ladder import Tenant
 from edgeapp.watchdog.limits import Limits, Prior
-from edgeapp.watchdog.whole_file import write_whole
+from edgeapp.core.whole_file import write_whole
 
 __all__ = ["FORMAT", "Samples", "Trace", "TraceError", "read_trace", "trace_of", "write_trace"]
 

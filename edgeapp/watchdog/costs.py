@@ -14,7 +14,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from edgeapp.watchdog.whole_file import read_start, write_whole
+from edgeapp.core.whole_file import read_start, write_whole
 
 VERSION = 1
 """Of the file's schema."""
