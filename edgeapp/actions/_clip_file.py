@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from edgeapp.actions._numbered import NumberedFiles
 from edgeapp.actions._ring import Shot
+from edgeapp.core.whole_file import sync_folder
 
 Codec = Literal["h264", "mjpeg"]
 
@@ -91,11 +92,7 @@ class ClipFile:
     def publish(self) -> None:
         """Give the completed file its name."""
         self._part.replace(self.file)
-        folder = os.open(self.file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self.file.parent)
 
     def discard(self) -> None:
         """Give the file up; nothing of it stays."""

@@ -5,6 +5,7 @@ from collections import deque
 from pathlib import Path
 
 from edgeapp.api import Context
+from edgeapp.core.whole_file import write_whole
 
 
 class NumberedFiles:
@@ -56,8 +57,7 @@ class NumberedFiles:
         self._last += 1
         self._kept.append((self._last, size))
         self.bytes += size
-        self._memory.parent.mkdir(parents=True, exist_ok=True)
-        self._memory.write_text(f"{self._last}\n", encoding="ascii")
+        write_whole(self._memory, b"%d\n" % self._last)
 
     def delete_oldest(self) -> None:
         """Delete the oldest file, if it is there still."""

@@ -1,7 +1,5 @@
 """Saving pictures, with the boxes that were found in them."""
 
-import os
-from pathlib import Path
 from typing import Any
 
 from edgeapp.actions._drawing import with_boxes
@@ -21,6 +19,7 @@ from edgeapp.api import (
     action,
 )
 from edgeapp.core.opencv import cv2
+from edgeapp.core.whole_file import write_whole
 
 
 class SaveImageOptions(Options):
@@ -76,7 +75,8 @@ class SaveImage:
             if not self._found:
                 self._files.open()
                 self._found = True
-            self._write(self._files.next(), data)
+            file = self._files.next()
+            write_whole(file, data, draft=NumberedFiles.part_of(file))
             self._files.keep(len(data))
             while len(self._files) > self._options.keep_newest:
                 self._files.delete_oldest()
@@ -99,17 +99,3 @@ class SaveImage:
         if not written:
             raise BadPacket(f"a picture of {image.size} pixels cannot be a JPEG", reason="size")
         return data
-
-    @staticmethod
-    def _write(file: Path, data: Any) -> None:
-        """All of the file or none of it, power cuts included."""
-        part = NumberedFiles.part_of(file)
-        try:
-            with part.open("wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.replace(file)
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from edgeapp.cli import exits
 from edgeapp.cli.arguments import Device, Flag
+from edgeapp.core.whole_file import write_whole
 from edgeapp.errors import Complaint, ConfigError
 
 if TYPE_CHECKING:
@@ -136,9 +137,7 @@ def write_expected(case: "Case", lines: Sequence[str]) -> None:
     Raises:
         OSError: they cannot be written.
     """
-    draft = case.expected.with_name(f"{case.expected.name}.tmp")
-    draft.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    draft.replace(case.expected)
+    write_whole(case.expected, "".join(f"{line}\n" for line in lines).encode())
 
 
 def _lines(result: _Result) -> list[str]:

@@ -23,14 +23,16 @@ def read_start(path: Path, most_bytes: int) -> bytes:
         return file.read(most_bytes)
 
 
-def write_whole(path: Path, text: bytes) -> None:
+def write_whole(path: Path, text: bytes | memoryview, *, draft: Path | None = None) -> None:
     """Write the file, making its folder; what was there before stays until all is on the disk.
+
+    `draft`: its name until it is whole, in the same folder; `<name>.tmp` if not given.
 
     Raises:
         OSError: it cannot be written; what was there before is untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.tmp")
+    draft = draft or path.with_name(f"{path.name}.tmp")
     try:
         with draft.open("wb") as handle:
             handle.write(text)
@@ -41,8 +43,17 @@ def write_whole(path: Path, text: bytes) -> None:
         with suppress(OSError):
             draft.unlink()  # on a full disk it would take what little is left
         raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk: those of new files, and those that are gone.
+
+    Raises:
+        OSError: it cannot be done.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(folder)
+        os.fsync(handle)
     finally:
-        os.close(folder)
+        os.close(handle)

@@ -22,6 +22,7 @@ import msgspec
 
 from edgeapp.core.link import AnyPacket
 from edgeapp.core.packet import Hop, Packet
+from edgeapp.core.whole_file import sync_folder
 from edgeapp.service.recording_codec import Packer, Stored, payload_of, taken_apart, unpack
 
 VERSION = 1
@@ -166,11 +167,7 @@ class RecordingWriter:
         self._write([*frame, _TRAILER.pack(sum(map(len, frame)), _END)])
         os.fsync(self._fd)
         self.draft.replace(self.file)
-        folder = os.open(self.file.absolute().parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self.file.absolute().parent)
 
     def _write(self, pieces: list[bytes]) -> None:
         data = b"".join(pieces)

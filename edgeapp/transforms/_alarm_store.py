@@ -1,7 +1,6 @@
 """What a machine's alarms leave on disk: the one that is latched, and windows of the signal."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from io import BytesIO
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeapp.api import Signal
+from edgeapp.core.whole_file import write_whole
 
 _VERSION = 1
 
@@ -66,7 +66,7 @@ class AlarmStore:
         """
         kept = None if alarm is None else asdict(alarm)
         head = {"version": _VERSION, "newest": newest, "alarm": kept}
-        _write(self._file, json.dumps(head).encode())
+        write_whole(self._file, json.dumps(head).encode())
 
     def keep_window(self, number: int, signal: Signal, facts: Mapping[str, object]) -> str:
         """Store the window that raised an alarm; returns the name of its file.
@@ -86,8 +86,8 @@ class AlarmStore:
             "units": signal.units,
         }
         name = f"{number:06d}"
-        _write(self._windows / f"{name}.json", json.dumps(about, ensure_ascii=False).encode())
-        _write(self._windows / f"{name}.npy", samples.getvalue())
+        write_whole(self._windows / f"{name}.json", json.dumps(about, ensure_ascii=False).encode())
+        write_whole(self._windows / f"{name}.npy", samples.getvalue())
         for old in self._numbers()[: -self._keep]:
             for suffix in (".npy", ".json"):
                 (self._windows / f"{old:06d}{suffix}").unlink(missing_ok=True)
@@ -97,19 +97,3 @@ class AlarmStore:
         """Of the windows that are kept, oldest first."""
         names = (file.stem for file in self._windows.glob("*.json"))
         return sorted(int(name) for name in names if name.isdecimal())
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file, whole or not at all, power cut or not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.new")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

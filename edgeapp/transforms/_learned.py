@@ -1,7 +1,6 @@
 """What the `anomaly` transform has seen so far while learning, and its file."""
 
 import json
-import os
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edgeapp.core.whole_file import write_whole
 
 Floats = NDArray[np.float64]
 
@@ -67,18 +68,7 @@ class Learned:
             "stride": self.stride,
         }
         body = json.dumps(head).encode() + b"\n" + self.table().astype("<f8").tobytes()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".new")
-        with temporary.open("wb") as file:
-            file.write(sha256(body).digest() + body)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_whole(path, sha256(body).digest() + body)
 
     @classmethod
     def load(cls, path: Path) -> Self:

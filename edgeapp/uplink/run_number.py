@@ -1,11 +1,11 @@
 """The run number: the middle part of every message's id, higher at every start of the device."""
 
-import os
 import random
 import time
 from pathlib import Path
 
 from edgeapp.core.context import Log
+from edgeapp.core.whole_file import write_whole
 
 _FILE = "run"
 _LATEST = 2**53  # every JSON reader can hold it
@@ -36,7 +36,7 @@ def next_run(
         log.warning("run number cannot be read: counting on from the clock", problem=str(error))
         run = guess
     try:
-        _write(file, run)
+        write_whole(file, b"%d\n" % run)
     except OSError as error:
         log.warning("run number cannot be written: using the clock", problem=str(error))
         run = max(run, guess)
@@ -49,18 +49,3 @@ def _read(file: Path) -> int:
     if not text.removesuffix(b"\n").isdigit() or not 0 < int(text) < _LATEST:
         raise ValueError(f"'{file}' does not hold a run number")
     return int(text)
-
-
-def _write(file: Path, run: int) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f"{file.name}.tmp")
-    with draft.open("wb") as handle:
-        handle.write(b"%d\n" % run)
-        handle.flush()
-        os.fsync(handle.fileno())
-    draft.replace(file)
-    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -1,10 +1,10 @@
 """What Home Assistant was told, over restarts: so that it can be taken back."""
 
-import os
 from pathlib import Path
 
 import msgspec
 
+from edgeapp.core.whole_file import write_whole
 from edgeapp.service.discovery.payload import Known
 from edgeapp.service.discovery.results import Names
 
@@ -79,10 +79,4 @@ def write_memory(data_dir: Path, memory: Memory) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
-    draft = data_dir / f"{FILE}.tmp"
-    with draft.open("wb") as handle:
-        handle.write(msgspec.json.encode(memory))
-        handle.flush()
-        os.fsync(handle.fileno())
-    draft.replace(data_dir / FILE)
+    write_whole(data_dir / FILE, msgspec.json.encode(memory))

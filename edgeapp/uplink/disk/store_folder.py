@@ -16,6 +16,7 @@ from typing import NoReturn, TypeVar
 
 from edgeapp.core.context import Log
 from edgeapp.core.message import Priority
+from edgeapp.core.whole_file import sync_folder
 from edgeapp.uplink.disk.store import FILE_BITS, Change, Kind, Slot, Store, Stored, StoreError
 from edgeapp.uplink.gaps import Gap
 from edgeapp.uplink.outbox import PRIORITIES
@@ -310,11 +311,7 @@ class StoreFolder:
         file = self.path / f"outbox-{number}.db"
         try:
             self._current = self._open_store(file)
-            folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_folder(self.path)
         except (OSError, StoreError):
             if self._current is not None:
                 self._current.abandon()
