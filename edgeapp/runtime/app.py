@@ -27,27 +27,36 @@ HOUSEKEEPING_S = 10.0
 class App:
     """Runs pipelines until they all end or `stop` is set. Which ones can change on the way."""
 
-    def __init__(self, plans: Sequence[Plan], kit: Kit) -> None:
+    def __init__(self, plans: Sequence[Plan], kit: Kit, *, stays: bool = False) -> None:
+        """Prepare; `stays`: until `stop`, as a service does, whether anything is left to run."""
         self.kit = kit
+        self._stays = stays
         self.pipelines = [Pipeline(plan, kit) for plan in plans]
         self._running: dict[Pipeline, _Running] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._stop: asyncio.Event | None = None
+        self._began = False
         self._change: asyncio.Future[None] | None = None
         self.uplink_problem = ""
         """Why the uplink did not come to a proper end; empty: it did, or has not ended yet."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether all is about to end, or has ended."""
+        return self._began and (self._stop is None or self._stop.is_set())
 
     async def run(self, stop: asyncio.Event) -> dict[str, Outcome]:
         """Run every pipeline, each on its own; returns how each of them ended."""
         interval_s = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        self._stop = stop
+        self._stop, self._began = stop, True
         house = asyncio.ensure_future(self._keep_house())
         passing_on = asyncio.ensure_future(self._pass_on(stop))
         try:
             for pipeline in self.pipelines:
                 self._start(pipeline)
-            while work := self._unfinished():
+            told = [passing_on] if self._stays else []
+            while work := self._unfinished() or [one for one in told if not one.done()]:
                 await asyncio.wait(work)
         finally:
             self._stop = None

@@ -186,7 +186,7 @@ def _writes(node: ast.AST) -> bool:
     if name == "replace":  # a path's has one argument, a text's two, a record's names
         return len(node.args) == 1 and not node.keywords and _path_like(node.func)
     if name == "open":
-        words = [a.value for a in (*node.args, *(k.value for k in node.keywords)) if _text(a)]
+        words = [str(a.value) for a in (*node.args, *(k.value for k in node.keywords)) if _text(a)]
         written = any(set(w) & set("wax+") and set(w) <= set("rwaxbt+") for w in words)
         return written or "O_CREAT" in ast.dump(node)
     return False

@@ -101,3 +101,24 @@ def test_time_being_up_stops_as_a_signal_does(rig: Rig) -> None:
 
     running = run_until_stopped(app(rig, *numbers(3), Pause(3600)), uplink, for_s=0.05)
     assert asyncio.run(running)["test"].ending == "stopped"
+
+
+def test_an_application_that_stays_waits_for_its_stop_whatever_has_ended(rig: Rig) -> None:
+    """As a service does, which also runs what is given to it later."""
+    plan = chain(("source", Scripted, {"script": Script(*numbers(20))}), ("say", Say, {}))
+
+    async def main() -> None:
+        staying = App([], rig.kit, stays=True)
+        stop = asyncio.Event()
+        running = asyncio.ensure_future(staying.run(stop))
+        await asyncio.sleep(0)
+        await staying.change([], [plan])
+        while staying.status()[0].state != "finished":
+            await asyncio.sleep(0.001)
+        done, _ = await asyncio.wait([running], timeout=0.05)
+        assert not done
+        stop.set()
+        outcomes = await running
+        assert outcomes["test"].ending == "finished"
+
+    asyncio.run(main())

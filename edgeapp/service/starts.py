@@ -1,0 +1,118 @@
+"""How this start came about, as the guard before it tells, and the word that all went well.
+
+The guard (`deploy/guard`) runs before each start of the service. It counts the starts that never
+became healthy, and says by the environment how the next one is to be: as configured, with the
+configuration that was good last, or in safe mode, without pipelines.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from edgeapp.core.clock import NS, Clock
+from edgeapp.core.context import Log
+from edgeapp.core.whole_file import read_start, write_whole
+from edgeapp.document.render import clean
+from edgeapp.runtime.status import PipelineStatus
+from edgeapp.service.health import all_well
+
+Mode = Literal["normal", "last-good", "safe"]
+
+HEALTHY = "healthy"
+"""File of the data directory with the id of the newest start that became healthy."""
+HEALTHY_AFTER_S = 20.0
+"""All pipelines are well for so long: the start counts as healthy."""
+LOOK_S = 1.0
+_LONGEST_WHY = 300
+_LONGEST_ID = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How this process was started."""
+
+    mode: Mode = "normal"
+    """last-good: with the configuration that was kept as good; safe: without pipelines."""
+    why: str = ""
+    """Why not as configured; a sentence for people."""
+    id: str = ""
+    """What the guard calls this start; empty: nobody counts starts."""
+
+
+def start_of(environment: Mapping[str, str] | None = None) -> Start:
+    """As the guard put it into the environment; a mode that it does not know of is the normal one."""
+    environment = os.environ if environment is None else environment
+    mode = environment.get("EDGEAPP_START_MODE", "")
+    known: Mode = next((one for one in get_args(Mode) if one == mode), "normal")
+    why = clean(environment.get("EDGEAPP_START_WHY", ""))[:_LONGEST_WHY]
+    start_id = environment.get("EDGEAPP_START_ID", "")
+    good_id = start_id.isascii() and start_id.isprintable() and len(start_id) <= _LONGEST_ID
+    return Start(known, why, start_id if good_id else "")
+
+
+def healthy_start(data_dir: Path) -> str:
+    """The id of the newest start that became healthy; empty where none did, or none can tell."""
+    try:
+        return read_start(data_dir / HEALTHY, _LONGEST_ID + 1).decode("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+class Healthy:
+    """Says once that this start is healthy: all pipelines were well for 20 seconds on end.
+
+    What is to be kept of a healthy start, such as its configuration, is kept then. Without
+    pipelines, as in safe mode, to be there for so long is to be well.
+    """
+
+    def __init__(
+        self,
+        start: Start,
+        data_dir: Path,
+        statuses: Callable[[], Iterable[PipelineStatus]],
+        *,
+        clock: Clock,
+        log: Log,
+        keep: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Prepare; `keep` keeps what is good now. It may block, and raise OSError."""
+        self._start = start
+        self._file = data_dir / HEALTHY
+        self._statuses = statuses
+        self._clock = clock
+        self._log = log
+        self._keep = keep
+        self._well_since_ns: int | None = None
+        self._complained = False
+
+    async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Look about once a second until it is said, or cancelled."""
+        while not self.well() or not await asyncio.to_thread(self._say):
+            await sleep(LOOK_S)
+
+    def well(self) -> bool:
+        """Whether all have been well for long enough, as far as this was asked all the while."""
+        now_ns = self._clock.now_ns()
+        if not all_well(self._statuses()):
+            self._well_since_ns = None
+            return False
+        if self._well_since_ns is None:
+            self._well_since_ns = now_ns
+        return now_ns - self._well_since_ns >= HEALTHY_AFTER_S * NS
+
+    def _say(self) -> bool:
+        """Keep what is good, and write the mark behind it. Blocks; False: try again."""
+        try:
+            self._keep()
+            if self._start.id:
+                write_whole(self._file, f"{self._start.id}\n".encode("ascii"))
+        except OSError as error:
+            if not self._complained:
+                self._log.warning("that all is well cannot be noted", problem=str(error))
+            self._complained = True
+            return False
+        self._log.info("all is well", after_s=HEALTHY_AFTER_S)
+        return True
