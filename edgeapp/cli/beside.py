@@ -10,6 +10,7 @@ from edgeapp.cli.watch import Watch
 from edgeapp.config.device import DeviceConfig
 from edgeapp.core.context import Log
 from edgeapp.runtime.app import App
+from edgeapp.service.notify import Notifier
 from edgeapp.service.reload import Reload
 from edgeapp.service.states import States
 from edgeapp.uplink.wire import ROOT, Topics
@@ -25,11 +26,14 @@ class Beside:
         device: DeviceConfig,
         watch: Watch,
         reload: Reload | None,
+        *,
+        notifier: Notifier,
     ) -> None:
         self._link = link
         self._device = device
         self._watch = watch
         self._reload = reload
+        self._notifier = notifier
         self._below = _below(device)
         self._states = None if link.endpoint is None else _states(app, link, device)
 
@@ -58,6 +62,12 @@ class Beside:
             return None if watchdog is None else watchdog.facts()
 
         works["view"] = self._watch(app, governor)
+        if self._notifier.heard:
+            from edgeapp.cli.status_sentence import StatusSentence
+            from edgeapp.service.heartbeat import Heartbeat
+
+            said = StatusSentence(app, governor, self._link.facts)
+            works["heartbeat"] = Heartbeat(app, self._notifier, said).run()
         verbs = Verbs(
             app,
             device=device.device,

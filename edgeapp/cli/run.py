@@ -90,9 +90,13 @@ def run_files(
     `around` makes the application, and is left once it has ended and was summed up.
     """
     one_thread_each()
+    from edgeapp.service.notify import from_environment
+
+    notifier = from_environment()
     from edgeapp.config.device import read_device
     from edgeapp.core.clock import MonotonicClock
     from edgeapp.plan.load import load
+    from edgeapp.service.heartbeat import dump_on_crash
     from edgeapp.service.logs import format_from, set_up
     from edgeapp.service.reload import Given, Reload
 
@@ -101,6 +105,7 @@ def run_files(
     marks = given.marks()
     plans = load(files, sets=sets, device=config)
     log = set_up(log_level, log_format or format_from())
+    dump_on_crash()
     from edgeapp.cli.beside import Beside
     from edgeapp.cli.link_up import link_up
 
@@ -114,7 +119,7 @@ def run_files(
                 reload = Reload(
                     app, plans, given, marks=marks, device=config, equip=partial(_equip, link)
                 )
-            outcomes = _run(app, Beside(app, link, config, watch, reload), for_s)
+            outcomes = _run(app, Beside(app, link, config, watch, reload, notifier=notifier), for_s)
             _summary(app, outcomes, link, json=json, silent=watch.nobody_reads)
     return _code(outcomes, watch, app.uplink_problem)
 
