@@ -100,9 +100,8 @@ class Known:
             self._ceiling.look(
                 now_s,
                 elapsed_s,
-                # A neighbour on the same core costs CPU time, too: that is no heat.
-                slowed="throttling" in findings.named
-                and not {"contention", "pressure"} & set(findings.named),
+                slowed="throttling" in findings.named,
+                crowded=bool({"contention", "pressure"} & set(findings.named)),
                 busy=busy,
                 most=self._limits.cores,
             )

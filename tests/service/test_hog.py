@@ -25,7 +25,7 @@ SystemProgram = Callable[[str, str], str]
 
 LANE_SHARE = 0.45
 """Of its time that the lane is busy on the best rung, while nobody disturbs."""
-HOGS_A_CORE = 3
+HOGS_A_CORE = 6
 BUSY = 1.5
 """Wall time over CPU time of a thread that only counts, from which on this machine has no core to
 spare."""
