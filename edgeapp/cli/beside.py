@@ -10,6 +10,8 @@ from edgeapp.cli.watch import Watch
 from edgeapp.config.device import DeviceConfig
 from edgeapp.core.context import Log
 from edgeapp.runtime.app import App
+from edgeapp.service.health import Health
+from edgeapp.service.health_told import HealthTold
 from edgeapp.service.notify import Notifier
 from edgeapp.service.reload import Reload
 from edgeapp.service.states import States
@@ -24,7 +26,7 @@ class Beside:
         app: App,
         link: LinkUp,
         device: DeviceConfig,
-        watch: Watch,
+        watch: Watch | None,
         reload: Reload | None,
         *,
         notifier: Notifier,
@@ -35,7 +37,8 @@ class Beside:
         self._reload = reload
         self._notifier = notifier
         self._below = _below(device)
-        self._states = None if link.endpoint is None else _states(app, link, device)
+        self._health = Health(app)
+        self._states = None if link.endpoint is None else _states(app, link, device, self._health)
 
     async def __call__(self, app: App) -> None:
         """Until cancelled."""
@@ -61,7 +64,8 @@ class Beside:
         def governor() -> Mapping[str, Any] | None:
             return None if watchdog is None else watchdog.facts()
 
-        works["view"] = self._watch(app, governor)
+        if self._watch is not None:
+            works["view"] = self._watch(app, governor)
         if self._notifier.heard:
             from edgeapp.cli.status_sentence import StatusSentence
             from edgeapp.service.heartbeat import Heartbeat
@@ -76,8 +80,11 @@ class Beside:
             uplink=self._link.facts,
             purge=None if disk is None else disk.purge,
             governor=governor,
+            health=self._health.facts,
         )
-        if self._states is not None:
+        if self._states is None:
+            works["health"] = self._health.run()
+        else:
             works["states"] = self._states.run()
         if device.mqtt is not None:
             from edgeapp.service.commands import Commands
@@ -127,11 +134,12 @@ def _below(device: DeviceConfig) -> str:
     return Topics(device.device, device.mqtt.prefix if device.mqtt else ROOT).below
 
 
-def _states(app: App, link: LinkUp, device: DeviceConfig) -> States:
+def _states(app: App, link: LinkUp, device: DeviceConfig, health: Health) -> States:
     return States(
         app,
         link.uplink,
         below=_below(device),
         outbox=lambda: link.uplink.statistics().outbox,
         store="memory" if device.mqtt is None else "disk",
+        more=HealthTold(health, app.kit.clock).notices,
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from edgeapp.cli import exits
-from edgeapp.cli.arguments import Device, Files, Flag, Sets, existing
+from edgeapp.cli.arguments import Device, Files, Flag, Sets
 
 if TYPE_CHECKING:
     from edgeapp.config.device import DeviceConfig
@@ -24,20 +24,21 @@ def check(
     """Check pipeline files.
 
     Args:
-        files: Pipeline files, checked as if they were to run together.
+        files: Pipeline files, checked as if they were to run together. If not given: all installed.
         sets: Change an option first, such as belt.rate_hz=30. Can be given several times.
         device: The device file; it is checked, too.
         json: Print one JSON object: the pipelines, or the mistakes with their places.
         models: Whether to open model files and see whether they fit.
     """
-    chosen = existing(files)
+    from edgeapp.cli.installed import chosen
     from edgeapp.config.device import read_device
     from edgeapp.errors import ConfigError
     from edgeapp.plan.load import load
 
     try:
-        config = read_device(device)
-        plans = load(chosen, sets=sets, device=config, open_models=models)
+        what = chosen(files, device, "check")
+        config = read_device(what.device)
+        plans = load(what.pipelines, sets=sets, device=config, open_models=models)
     except ConfigError as error:
         if not json:
             raise

@@ -32,16 +32,20 @@ COMMANDS = {
         "Run pipelines until they end, Ctrl-C, SIGTERM or --for.\n\n"
         "Without a broker in the device file, a pipeline that sends MQTT messages gets one of its "
         "own, on this machine alone. Exit code 0 also after Ctrl-C; 1 if a pipeline ended failed; "
-        "78 for mistakes in a file.",
+        "78 for mistakes in a file.\n\n"
+        "Without a FILE it is the service of this device: the pipelines of /etc/edgeapp/pipelines "
+        "run (for others than root: of ~/.config/edgeapp/pipelines), and the log alone says how it "
+        "goes.",
         f"run {_INSPECTION} --for 30s",
-        "FILE...",
+        "[FILE...]",
     ),
     "check": _Command(
         "edgeapp.cli.check:check",
         "Check pipeline files, and show every mistake in them.\n\n"
-        "Nothing is started. Exit code 0 if they can run, 78 if not.",
+        "Nothing is started. Exit code 0 if they can run, 78 if not. Without a FILE, all that is "
+        "installed is checked.",
         f"check {_INSPECTION}",
-        "FILE...",
+        "[FILE...]",
     ),
     "graph": _Command(
         "edgeapp.cli.graph:graph",

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from edgeapp.cli import exits
-from edgeapp.cli.arguments import Device, Duration, Files, Flag, Sets, existing, seconds
+from edgeapp.cli.arguments import Device, Duration, Files, Flag, Sets, seconds
 
 if TYPE_CHECKING:
     from edgeapp.cli.beside import Beside
     from edgeapp.cli.link_up import LinkUp
     from edgeapp.cli.watch import Watch
+    from edgeapp.config.places import Places
     from edgeapp.core.clock import Clock
     from edgeapp.core.context import Log
     from edgeapp.plan.graph import Plan
@@ -56,14 +57,17 @@ def run(
         log_level: The least of what is logged, on standard error.
         log_format: Lines for people or for machines. If not given: $EDGEAPP_LOG, else text.
     """
-    chosen = existing(files)
+    from edgeapp.cli.installed import chosen
+
     for_s = None if for_ is None else seconds(for_)
     try:
+        what = chosen(files, device, "run")
         return run_files(
-            chosen,
+            what.pipelines,
             sets,
-            device,
+            what.device,
             for_s,
+            service=what.service,
             json=json,
             plain=plain,
             log_level=log_level,
@@ -76,9 +80,10 @@ def run(
 def run_files(
     files: list[Path],
     sets: tuple[str, ...],
-    device: Path | None,
+    device: "Path | Places | None",
     for_s: float | None,
     *,
+    service: bool = False,
     json: bool,
     plain: bool,
     log_level: Level,
@@ -87,7 +92,8 @@ def run_files(
 ) -> int:
     """Run pipelines and say how it went; returns the exit code.
 
-    `around` makes the application, and is left once it has ended and was summed up.
+    `service`: nothing is printed but what is asked for: `json`, `plain`. `around` makes the
+    application, and is left once it has ended and was summed up.
     """
     one_thread_each()
     from edgeapp.service.notify import from_environment
@@ -101,7 +107,7 @@ def run_files(
     from edgeapp.service.reload import Given, Reload
 
     config = read_device(device)
-    given = Given(tuple(files), sets, device)
+    given = Given(tuple(files), sets, _device_file(device))
     marks = given.marks()
     plans = load(files, sets=sets, device=config)
     log = set_up(log_level, log_format or format_from())
@@ -113,15 +119,25 @@ def run_files(
     with link_up(config, plans, log=log, clock=clock) as link:
         kit = _kit(plans, link, config.data_dir, log=log, clock=clock)
         with (around or _alone)(plans, kit) as app:
-            watch = _watch(link, for_s=for_s, json=json, plain=plain)
+            watch = None
+            if json or plain or not service:
+                watch = _watch(link, for_s=for_s, json=json, plain=plain)
             reload = None
             if around is None:
                 reload = Reload(
                     app, plans, given, marks=marks, device=config, equip=partial(_equip, link)
                 )
             outcomes = _run(app, Beside(app, link, config, watch, reload, notifier=notifier), for_s)
-            _summary(app, outcomes, link, json=json, silent=watch.nobody_reads)
-    return _code(outcomes, watch, app.uplink_problem)
+            nobody_reads = watch is not None and watch.nobody_reads
+            if watch is not None and not nobody_reads:
+                _summary(app, outcomes, link, json=json)
+    return _code(outcomes, app.uplink_problem, nobody_reads=nobody_reads)
+
+
+def _device_file(device: "Path | Places | None") -> Path | None:
+    if device is None or isinstance(device, Path):
+        return device
+    return device.device_file if device.device_file.exists() else None
 
 
 def one_thread_each() -> None:
@@ -204,14 +220,10 @@ def _run(app: "App", show: "Beside", for_s: float | None) -> "dict[str, Outcome]
         return runner.run(run_until_stopped(app, show.uplink, for_s=for_s, beside=beside))
 
 
-def _summary(
-    app: "App", outcomes: "dict[str, Outcome]", link: "LinkUp", *, json: bool, silent: bool
-) -> None:
+def _summary(app: "App", outcomes: "dict[str, Outcome]", link: "LinkUp", *, json: bool) -> None:
     from edgeapp.cli import report, words
     from edgeapp.service.facts import facts
 
-    if silent:
-        return
     pipelines = app.status()
     if json:
         from json import dumps
@@ -241,7 +253,7 @@ def _wrapped(sentence: str) -> str:
     return textwrap.fill(sentence, columns - 1, subsequent_indent="  ")
 
 
-def _code(outcomes: "dict[str, Outcome]", watch: "Watch", uplink_problem: str) -> int:
+def _code(outcomes: "dict[str, Outcome]", uplink_problem: str, *, nobody_reads: bool) -> int:
     stuck = [f"{name}/{stage}" for name, outcome in outcomes.items() for stage in outcome.stuck]
     if uplink_problem:
         print(f"edgeapp: the uplink crashed: {uplink_problem}", file=sys.stderr, flush=True)
@@ -249,7 +261,7 @@ def _code(outcomes: "dict[str, Outcome]", watch: "Watch", uplink_problem: str) -
         print(f"edgeapp: left behind, stuck: {', '.join(stuck)}", file=sys.stderr, flush=True)
         _flush_output()
         os._exit(exits.FAILED)  # their threads cannot be ended in any other way
-    if watch.nobody_reads:
+    if nobody_reads:
         return exits.NOBODY_READS
     failed = uplink_problem or any(o.ending == "failed" for o in outcomes.values())
     return exits.FAILED if failed else exits.OK

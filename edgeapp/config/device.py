@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field
 from edgeapp.config.names import problem_with, sanitised
 from edgeapp.config.network import Host, Levels
 from edgeapp.config.pipeline import Settings
+from edgeapp.config.places import Places, places
 from edgeapp.config.validate import Subject, validate
 from edgeapp.config.watchdog import WatchdogConfig, WatchdogFile, check_board, watchdog_config
 from edgeapp.core.plugin import InputPath, Surroundings
@@ -177,14 +178,18 @@ class DeviceFile(Settings):
 
 
 def read_device(
-    path: Path | None = None, *, environment: Mapping[str, str] | None = None
+    of: Path | Places | None = None, *, environment: Mapping[str, str] | None = None
 ) -> DeviceConfig:
-    """Read the device file; with no path, everything has its default.
+    """Read a device file, or what an installation has of it; of None, everything has its default.
 
     Raises:
         ConfigError: the file cannot be read or is wrong; every mistake found.
     """
     environment = os.environ if environment is None else environment
+    installed = _installed(of, environment)
+    path = of if isinstance(of, Path) else None
+    if installed is not None and path is None and os.path.lexists(installed.device_file):
+        path = installed.device_file
     file, place = DeviceFile.model_construct(), Place(str(path))
     found: list[Complaint] = []
     if path is not None:
@@ -199,12 +204,18 @@ def read_device(
     if found:
         raise ConfigError(sorted(found, key=_position))
     folder = path.absolute().parent if path is not None else Path.cwd()
+    if installed is not None:
+        folder = installed.config.absolute()
     return DeviceConfig(
         file.device or sanitised(socket.gethostname()) or "device",
-        folder / _at_home(file.data_dir or _data_dir(environment), place if path else None),
+        folder
+        / _at_home(
+            file.data_dir or (installed.data if installed else _data_dir(environment)),
+            place if path else None,
+        ),
         file.plugins or _existing(folder / "plugins"),
         _mqtt(file.mqtt) if file.mqtt else None,
-        run_dir=_run_dir(environment),
+        run_dir=installed.run if installed else _run_dir(environment),
         allow_commands=file.allow_commands,
         outbox=OutboxConfig(
             round(file.outbox.critical_mb * _MB),
@@ -214,6 +225,16 @@ def read_device(
         ),
         watchdog=watchdog_config(file.watchdog),
     )
+
+
+def _installed(of: Path | Places | None, environment: Mapping[str, str]) -> Places | None:
+    """The installation that is meant, also where its device file is named by its path."""
+    if not isinstance(of, Path):
+        return of
+    for known in (places(environment), places(environment, root=True)):
+        if of.absolute() == known.device_file:
+            return known
+    return None
 
 
 def _check_rest(root: Table, file: DeviceFile, found: list[Complaint]) -> None:

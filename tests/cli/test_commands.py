@@ -75,11 +75,6 @@ def test_a_pipeline_file_that_is_not_there(command: str, capsys: Capture) -> Non
     assert "there is no file 'no.yaml'" in out_of(capsys, command, "no.yaml", code=exits.NO_INPUT)
 
 
-@pytest.mark.parametrize("command", ["run", "check"])
-def test_no_pipeline_file_at_all(command: str, capsys: Capture) -> None:
-    assert "name at least one" in out_of(capsys, command, code=exits.USAGE)
-
-
 def test_a_wrong_duration(capsys: Capture, pump: Path) -> None:
     assert "write it as in 30s" in out_of(capsys, "run", pump, "--for", "soon", code=exits.USAGE)
 

@@ -1,0 +1,49 @@
+"""What a command is about that names no file: what is installed on this device."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeapp.cli.arguments import existing
+from edgeapp.cli.program import program
+from edgeapp.config.folder import yaml_files
+from edgeapp.config.places import PIPELINES, Places, places
+from edgeapp.errors import Complaint, ConfigError, Place
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The files that a command is about."""
+
+    pipelines: list[Path]
+    device: Path | Places | None
+    """The device file that was named; an installation; None: everything has its default."""
+    service: bool
+    """No pipeline file was named: those of a whole configuration run."""
+
+
+def chosen(
+    files: Sequence[Path],
+    device: Path | None,
+    command: str,
+    *,
+    environment: Mapping[str, str] | None = None,
+) -> Chosen:
+    """The files that were named; without any, the whole configuration: beside `device`, or installed.
+
+    Raises:
+        Quit: a file that was named is not there.
+        ConfigError: none was named, and none is installed.
+    """
+    if files:
+        return Chosen(existing(files), device, service=False)
+    of = device or places(environment)
+    folder = of.pipelines if isinstance(of, Places) else of.parent / PIPELINES
+    found = yaml_files(folder)
+    if not found:
+        what = (
+            "there is no pipeline in this folder" if folder.is_dir() else "there is no such folder"
+        )
+        remedy = f"put pipelines there, each a file *.yaml, or name one: {program()} {command} FILE"
+        raise ConfigError([Complaint(Place(str(folder)), f"{what}, and no file was named", remedy)])
+    return Chosen(list(found), of, service=True)
