@@ -2,7 +2,6 @@
 
 import ast
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -12,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-SUITE = "bookworm"
+from tests.servers.debian import run, tree
+
 USER = "person"
 APT_FILES = (
     "sources.list",
@@ -34,32 +34,6 @@ done
 ip link set lo up
 exec chroot "$ROOT" su --login "$LOGIN" --command "$COMMAND"
 """
-
-
-def run(*command: str, **environment: str) -> str:
-    """Run a program of this machine; its output, or a failed test that shows it."""
-    done = subprocess.run(
-        command,
-        env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}"
-    return done.stdout
-
-
-def mirror() -> list[str]:
-    """Where this machine's own apt takes Debian from, for debootstrap; [] = its default."""
-    if shutil.which("apt-get") is None:
-        return []
-    listed = run(
-        *("apt-get", "indextargets", "--format", "$(REPO_URI)"),
-        *("Created-By: Packages", f"Codename: {SUITE}", "Component: main"),
-    )
-    return listed.splitlines()[:1]
 
 
 def pip_settings() -> dict[str, str]:
@@ -163,16 +137,7 @@ def machine(
     if allowed.returncode != 0:
         pytest.skip("this machine does not allow namespaces of one's own")
 
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgeapp-tests"
-    pristine = Path(os.environ.get("EDGEAPP_TEST_CACHE") or home) / f"debian-{SUITE}"
-    if not pristine.exists():
-        unfinished = pristine.with_suffix(".tmp")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        options = ("--variant=minbase", "--include=sudo")
-        run(debootstrap, *options, SUITE, str(unfinished), *mirror())
-        unfinished.rename(pristine)
-
+    pristine = tree(debootstrap, ["sudo"])
     root = tmp_path_factory.mktemp("fresh") / "root"
     run("cp", "--archive", "--reflink=auto", str(pristine), str(root))
     machine = Machine(root)
