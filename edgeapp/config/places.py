@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,10 +40,14 @@ SYSTEM = Places(Path("/etc/edgeapp"), Path("/var/lib/edgeapp"), Path("/run/edgea
 def places(environment: Mapping[str, str] | None = None, *, root: bool | None = None) -> Places:
     """Those of this process: what systemd gave it, else the device's for root, else a person's.
 
-    A person's are where the XDG base directory specification puts them.
+    A person's are where the XDG base directory specification puts them; who has no home, as a
+    user that systemd made up, is no person.
     """
     environment = os.environ if environment is None else environment
-    usual = SYSTEM if (os.geteuid() == 0 if root is None else root) else _of_person(environment)
+    usual = SYSTEM
+    if os.geteuid() != 0 if root is None else not root:
+        with suppress(RuntimeError):  # no home
+            usual = _of_person(environment)
     return Places(
         _given("CONFIGURATION_DIRECTORY", environment) or usual.config,
         _given("STATE_DIRECTORY", environment) or usual.data,
