@@ -79,6 +79,13 @@ _SENT = {
         ("settings",),
         retain=True,
     ),
+    "silent": Sent(
+        "{pipeline}/{stage}/silent",
+        "Whether a live source gives nothing.",
+        ("silence",),
+        retain=True,
+    ),
+    "health": Sent("health", "How the device is, in one look.", ("health",), retain=True),
     "governor": Sent(
         "governor/state",
         "How the device bears its heat, power and load, and what is done about it.",

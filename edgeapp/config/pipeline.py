@@ -78,6 +78,19 @@ class StageSettings(Settings):
         return (value,) if isinstance(value, str) else value
 
 
+class SourceSettings(StageSettings):
+    """Those of a source."""
+
+    silent_s: float | None = Field(
+        None,
+        ge=0,
+        le=31_536_000,
+        description="Tell that a live source is silent when it has given nothing for so many "
+        "seconds; 0: never. If not given: after ten of its usual periods, at least 10 seconds, "
+        "and after 30 where nothing has come at all.",
+    )
+
+
 class ModelSettings(StageSettings):
     """Those of a model stage; `variants` is read apart."""
 
@@ -150,7 +163,7 @@ class OutputSettings(SinkSettings):
 
 
 SETTINGS: Mapping[Kind, type[StageSettings]] = {
-    "source": StageSettings,
+    "source": SourceSettings,
     "transform": StageSettings,
     "model": ModelSettings,
     "action": ActionSettings,

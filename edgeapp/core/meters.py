@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 _STEPS = 8
 """Buckets for each doubling of the duration; a power of two."""
@@ -61,6 +62,15 @@ def _middle_ns(index: int) -> float:
     return (_STEPS + step + 0.5) * (1 << (doublings - 1))
 
 
+class LastFault(NamedTuple):
+    """What a stage raised last."""
+
+    said: str
+    """The exception in a line, as it was raised: it may hold what nobody may see."""
+    at_ns: int
+    """Monotonic."""
+
+
 @dataclass(slots=True)
 class StageMeters:
     """What happened at one stage: `taken` = `done` + everything in `dropped` and `shed`.
@@ -87,6 +97,7 @@ class StageMeters:
     lost: int = 0
     """Packets that a source says were lost before it could emit them; they were never `taken`."""
     faults: int = 0
+    last_fault: LastFault | None = None
     busy_ns: int = 0
     """Time spent inside the stage."""
     age: Histogram = field(default_factory=Histogram)

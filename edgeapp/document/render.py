@@ -170,6 +170,11 @@ def clean(text: str, secrets: re.Pattern[str] = _LOGIN) -> str:
     return "".join(hidden[i] if i in hidden else _visible(char) for i, char in enumerate(text))
 
 
+def redacted(text: str) -> str:
+    """Text of unknown origin as `clean` gives it, without what follows words such as `password`."""
+    return clean(text, _SECRETS)
+
+
 def clean_place(place: Place) -> str:
     """The file of a place, or the `--set` that it is, whose value may be a secret."""
     return clean(place.file, _SECRETS)

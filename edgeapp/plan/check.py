@@ -12,6 +12,7 @@ from edgeapp.config.pipeline import (
     OutputSettings,
     PipelineSpec,
     SinkSettings,
+    SourceSettings,
     StageSettings,
     StageSpec,
     keys_of,
@@ -149,6 +150,7 @@ class Check:
             if isinstance(settings, ModelSettings | SinkSettings)
             else None,
             hang_s=settings.hang_s,
+            silent_s=settings.silent_s if isinstance(settings, SourceSettings) else None,
             timeout_s=settings.timeout_s if isinstance(settings, ActionSettings) else 10.0,
             priority=_priority(settings, plugin),
             every_s=settings.every_s if isinstance(settings, OutputSettings) else 0.0,

@@ -49,6 +49,9 @@ class StagePlan:
     """Model stages: the greatest age of an answer. Actions and outputs: of what they take."""
     hang_s: float = 30.0
     """A single call that takes longer counts as stuck."""
+    silent_s: float | None = None
+    """Live sources: having given nothing for so long is told of; 0: never; None: after a time that
+    follows from how often it usually gives something."""
     timeout_s: float = 10.0
     """Actions: how long one may take before it counts as overrun."""
     priority: Priority = "normal"

@@ -5,7 +5,7 @@ from typing import Literal, cast
 
 from edgeapp.core.dial import Setting
 from edgeapp.core.link import AnyPacket
-from edgeapp.core.meters import FULL, Histogram
+from edgeapp.core.meters import FULL, Histogram, LastFault
 from edgeapp.core.plugin import Kind
 from edgeapp.plan.graph import StagePlan
 from edgeapp.runtime.pipeline import USER, Pipeline
@@ -47,6 +47,13 @@ class StageStatus:
     """A person holds the setting."""
     lost: int = 0
     """Of a source: packets that its device lost before they could be emitted; not in `taken`."""
+    late: int = 0
+    """Of a model: answers that were older than `deadline_ms` when they were there; among `done`."""
+    last_fault: LastFault | None = None
+    rungs: int = 0
+    """Variants on the ladder of a model stage."""
+    live: bool = False
+    """Whether it is a source with a device to keep up with."""
     in_hand: int = 0
     """Packets that the stage is at work on: 0 or a burst; after a stop, those left stuck."""
 
@@ -132,6 +139,10 @@ def _stage(pipeline: Pipeline, stage_id: str) -> StageStatus:
         last=None if slot is None else slot.last,
         pinned=dial is not None and dial.pinned is not None,
         lost=meters.lost,
+        late=meters.late,
+        last_fault=meters.last_fault,
+        rungs=len(plan.variants),
+        live=plan.live,
         in_hand=meters.taken - meters.done - meters.shed - sum(meters.dropped.values()),
     )
 

@@ -1,7 +1,7 @@
 """What the broker keeps about this device: pipelines, variants and settings, as they are now."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, Protocol
 
 import msgspec
@@ -48,12 +48,15 @@ class States:
         below: str,
         outbox: Callable[[], OutboxStatistics] | None,
         store: Literal["disk", "memory"],
+        more: Callable[[], Iterable[tuple[str, Notice]]] = tuple,
     ) -> None:
         """Prepare.
 
         `below`: the device's topics, with a slash at the end. `outbox`: None where it is nobody's
-        business. `store`: where messages wait while all is well.
+        business. `store`: where messages wait while all is well. `more`: what others want to have
+        told at this moment, by topic.
         """
+        self._more = more
         self._app = app
         self._uplink = uplink
         self._below = below
@@ -82,6 +85,7 @@ class States:
     def _notices(self) -> Iterator[tuple[str, Notice]]:
         for pipeline in self._app.pipelines:
             yield from _of_pipeline(pipeline)
+        yield from self._more()
         if self._outbox is not None:
             now = self._outbox()
             yield (

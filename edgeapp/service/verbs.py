@@ -57,16 +57,18 @@ class Verbs:
         uplink: Callable[[], Mapping[str, Any] | None] = lambda: None,
         purge: Purge | None = None,
         governor: Callable[[], Mapping[str, Any] | None] = lambda: None,
+        health: Callable[[], Mapping[str, Any] | None] = lambda: None,
     ) -> None:
         """Serve.
 
         Without `reload`, what runs cannot be exchanged. `uplink`: its state as plain data; None:
         there is none. `purge`: empties the outbox; without it, there is none on the disk.
-        `governor`: what it decided last; None: nothing, or there is none.
+        `governor`: what it decided last; None: nothing, or there is none. `health`: how all is.
         """
         self._uplink = uplink
         self._purge = purge
         self._governor = governor
+        self._health = health
         self._app = app
         self._reload = reload
         self._device = device
@@ -104,6 +106,7 @@ class Verbs:
                 "up_s": round(time.monotonic() - self._began_s, 1),
                 "uplink": self._uplink(),
                 "governor": self._governor(),
+                "health": self._health(),
                 "pipelines": [facts(pipeline, recent, say=self._say) for pipeline in now],
             }
         )

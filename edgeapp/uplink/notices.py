@@ -191,6 +191,99 @@ class SignalsNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     costs: tuple[CostsOf, ...]
 
 
+HealthWord = Literal["well", "ill", "starting", "safe"]
+
+
+class SilenceNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Topic `<pipeline>/<stage>/silent`, retained: whether a live source gives nothing.
+
+    Said at each edge. While its pipeline is paused or has ended, nothing is expected of a source.
+    """
+
+    schema: Literal["edgeapp/silence/1"]
+    pipeline: Name
+    stage: Name
+    """The source."""
+    silent: bool
+    gap_s: float
+    """How long it had given nothing when it fell silent, or until it came back; 0: it never did."""
+    count: Count
+    """How often it fell silent since the start: who missed an edge sees it here."""
+
+
+class Loss(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Packets that a stage let go though they were wanted."""
+
+    stage: Name
+    reason: str
+    """`lost`: a source says that its device lost them before they came in."""
+    packets: Count
+    """Since the start of the process."""
+    last_min: Count
+    """Of these, in the last minute."""
+
+
+class ModelHealth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a model stage does."""
+
+    stage: Name
+    variant: Name
+    rung: Count
+    divisor: Count
+    pinned: bool
+
+
+class FaultHealth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a stage raised last."""
+
+    stage: Name
+    said: str
+    ago_s: float
+    """Before `time`."""
+    count: Count
+    """Faults of all stages of the pipeline, since the start of the process."""
+
+
+class PipelineHealth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a pipeline is."""
+
+    pipeline: Name
+    state: Literal[
+        "starting", "running", "waiting", "stuck", "paused", "failed", "finished", "stopped"
+    ]
+    why: str
+    rate_hz: float
+    """Answers each second over the last minute, of `stage`."""
+    age_p50_ms: float | None
+    """How old packets were when the model had answered them, over the last minute; without a model,
+    when actions and outputs had. Null: nothing was."""
+    age_p99_ms: float | None
+    stage: str
+    """Whose rate it is: the last model, else the last transform, else a source."""
+    models: tuple[ModelHealth, ...]
+    losses: tuple[Loss, ...]
+    last_fault: FaultHealth | None
+    silent: tuple[Name, ...]
+    """Live sources that give nothing."""
+
+
+class HealthNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Topic `health`, retained: how the device is, in one look."""
+
+    schema: Literal["edgeapp/health/1"]
+    health: HealthWord
+    """Ill: a pipeline has failed or is stuck. Safe: the device does without its pipelines."""
+    why: str
+    """Of `ill` and `safe`."""
+    since_s: float
+    """For how long before `time` that is so."""
+    up_s: float
+    """For how long before `time` the process runs."""
+    version: str
+    pipelines: tuple[PipelineHealth, ...]
+    """At most 32."""
+
+
 class ReplyNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The response topic of a command, else topic `reply`: what became of it."""
 
@@ -210,6 +303,8 @@ NOTICES: Mapping[str, type[Notice]] = {
     "settings": SettingsNotice,
     "governor": GovernorNotice,
     "signals": SignalsNotice,
+    "health": HealthNotice,
+    "silence": SilenceNotice,
     "reply": ReplyNotice,
 }
 """By name; the schema of each is "edgeapp/<name>/1"."""

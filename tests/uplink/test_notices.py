@@ -12,16 +12,22 @@ from edgeapp.core.message import Message
 from edgeapp.uplink.notices import (
     NOTICES,
     CostsOf,
+    FaultHealth,
     GapNotice,
     GovernedStage,
     GovernorNotice,
+    HealthNotice,
+    Loss,
+    ModelHealth,
     Notice,
     OutboxNotice,
+    PipelineHealth,
     PipelineNotice,
     ReplyNotice,
     SettingsNotice,
     Signal,
     SignalsNotice,
+    SilenceNotice,
     VariantNotice,
 )
 from edgeapp.uplink.outbox import Key
@@ -93,6 +99,43 @@ NOTICED: dict[str, Notice] = {
         signals=(Signal(name="die temperature", found=True, where="cpu-thermal", note=""),),
         costs=(CostsOf(pipeline="porch", measured=False, problem="not measured"),),
     ),
+    "silence": SilenceNotice(
+        schema="edgeapp/silence/1",
+        pipeline="porch",
+        stage="camera",
+        silent=True,
+        gap_s=10.4,
+        count=2,
+    ),
+    "health": HealthNotice(
+        schema="edgeapp/health/1",
+        health="ill",
+        why="porch has failed",
+        since_s=12.5,
+        up_s=600.0,
+        version="0.1.0",
+        pipelines=(
+            PipelineHealth(
+                pipeline="porch",
+                state="failed",
+                why="stage 'detector' keeps raising",
+                rate_hz=0.0,
+                age_p50_ms=None,
+                age_p99_ms=None,
+                stage="detector",
+                models=(
+                    ModelHealth(
+                        stage="detector", variant="yolox_nano", rung=1, divisor=1, pinned=False
+                    ),
+                ),
+                losses=(Loss(stage="detector", reason="fault", packets=6, last_min=6),),
+                last_fault=FaultHealth(
+                    stage="detector", said="ValueError: no picture", ago_s=3.5, count=6
+                ),
+                silent=("camera",),
+            ),
+        ),
+    ),
     "reply": ReplyNotice(
         schema="edgeapp/reply/1", command="porch/set", ok=False, said="there is no 'porch'"
     ),
@@ -106,6 +149,8 @@ TOPICS = {
     "settings": "porch/detector/settings",
     "governor": "governor/state",
     "signals": "governor/signals",
+    "silence": "porch/camera/silent",
+    "health": "health",
     "reply": "reply",
 }
 
@@ -141,6 +186,11 @@ MUTATIONS: tuple[Mutation, ...] = (
     ("signals", "a trip from nowhere", lambda m: m.update(trip_from="me")),
     ("signals", "a signal without a name", lambda m: m["signals"][0].pop("name")),
     ("signals", "costs without a word on them", lambda m: m["costs"][0].pop("measured")),
+    ("silence", "silent in words", lambda m: m.update(silent="yes")),
+    ("silence", "no count", lambda m: m.pop("count")),
+    ("health", "an unknown word", lambda m: m.update(health="fine")),
+    ("health", "a loss without its reason", lambda m: m["pipelines"][0]["losses"][0].pop("reason")),
+    ("health", "a rate in words", lambda m: m["pipelines"][0].update(rate_hz="fast")),
     ("reply", "no command", lambda m: m.pop("command")),
     ("reply", "ok in words", lambda m: m.update(ok="yes")),
     ("reply", "another schema's field", lambda m: m.update(pipeline="porch")),
