@@ -1,8 +1,6 @@
-"""The unit says what the command does."""
+"""The unit says what the command does, and gives no more than it must."""
 
-import configparser
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,19 +9,22 @@ import pytest
 from edgeapp.cli import exits
 from edgeapp.cli.outcome import COMMANDS
 from edgeapp.config.device import read_device
+from tests.systemd.units import NAME, Settings, exposure, laid_out, settings, verify
+
+MOST_EXPOSURE = 1.2
+"""Of 10; the goal of the project."""
 
 
-def unit(repo: Path) -> configparser.ConfigParser:
-    parser = configparser.ConfigParser(interpolation=None)
-    parser.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case
-    parser.read(repo / "systemd" / "edgeapp@.service")
-    return parser
+def unit(repo: Path) -> Settings:
+    return settings((repo / "systemd" / NAME).read_text())
 
 
 def test_what_only_a_person_can_mend_is_not_retried(repo: Path) -> None:
     """A typo must not become a restart loop."""
-    codes = set(map(int, unit(repo)["Service"]["RestartPreventExitStatus"].split()))
+    codes = set(map(int, unit(repo).one("RestartPreventExitStatus").split()))
     assert codes == {exits.USAGE, exits.NO_INPUT, exits.CONFIG}
+    assert unit(repo).one("Restart") == "always"
+    assert unit(repo).one("StartLimitIntervalSec") == "0"
 
 
 @pytest.mark.parametrize("all_of_it", [False, True])
@@ -36,27 +37,27 @@ def test_the_device_file_beside_it_has_no_mistake(
         text = re.sub(r"^(\s*)# (?=[ a-z_]+: )", r"\1", text, flags=re.MULTILINE)
     (tmp_path / "edgeapp.yaml").write_text(text)
     device = read_device(tmp_path / "edgeapp.yaml")
-    assert device.mqtt is not None
-    assert bool(device.mqtt.commands) is all_of_it
+    assert (device.mqtt is not None and bool(device.mqtt.commands)) is all_of_it
     assert bool(device.allow_commands) is all_of_it
 
 
 def test_it_calls_a_command_that_there_is(repo: Path) -> None:
-    program, command, *_ = unit(repo)["Service"]["ExecStart"].split()
-    assert program.endswith("/.venv/bin/edgeapp")
-    assert command in COMMANDS
+    """And names no file: it runs what is installed on the device."""
+    program, *arguments = unit(repo).one("ExecStart").split()
+    assert program == "/opt/edgeapp/current/bin/edgeapp"
+    assert arguments == ["run"]
+    assert arguments[0] in COMMANDS
 
 
 def test_systemd_finds_nothing_wrong(
     repo: Path, tmp_path: Path, system_program: Callable[[str, str], str]
 ) -> None:
-    """With a program of that name in place: the check wants it to exist."""
     analyze = system_program("systemd-analyze", "systemd")
-    text = (repo / "systemd" / "edgeapp@.service").read_text()
-    copy = tmp_path / "edgeapp@porch.service"
-    copy.write_text(text.replace("/opt/edgeapp/.venv/bin/edgeapp", "/bin/true"))
-    done = subprocess.run(
-        [analyze, "verify", str(copy)], capture_output=True, text=True, check=False
-    )
-    complaints = [line for line in done.stderr.splitlines() if "edgeapp@" in line]
-    assert complaints == []
+    assert verify(analyze, laid_out(tmp_path / "unit", repo / "systemd" / NAME)) == []
+
+
+def test_it_is_as_closed_as_promised(
+    repo: Path, tmp_path: Path, system_program: Callable[[str, str], str]
+) -> None:
+    analyze = system_program("systemd-analyze", "systemd")
+    assert exposure(analyze, laid_out(tmp_path / "unit", repo / "systemd" / NAME)) <= MOST_EXPOSURE
