@@ -2,23 +2,19 @@
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
-
+from edgeapp.config.device_file import DeviceFile, MqttFile
+from edgeapp.config.layers import WANTED_EMPTY, device_files, read_layers
 from edgeapp.config.names import problem_with, sanitised
-from edgeapp.config.network import Host, Levels
-from edgeapp.config.pipeline import Settings
 from edgeapp.config.places import Places, places
 from edgeapp.config.validate import Subject, validate
-from edgeapp.config.watchdog import WatchdogConfig, WatchdogFile, check_board, watchdog_config
-from edgeapp.core.plugin import InputPath, Surroundings
+from edgeapp.config.watchdog import WatchdogConfig, check_board, watchdog_config
+from edgeapp.core.plugin import Surroundings
 from edgeapp.core.secret import Secret
-from edgeapp.document.reader import read_file
-from edgeapp.document.tree import Table, kind_of
+from edgeapp.document.tree import Table
 from edgeapp.errors import Complaint, ConfigError, Place
 
 MQTT_PORT, MQTT_TLS_PORT = 1883, 8883
@@ -84,138 +80,78 @@ class DeviceConfig:
     watchdog: WatchdogConfig = field(default_factory=WatchdogConfig)
 
 
-def _no_folder(path: Path) -> Path:
-    if path.is_dir():
-        raise ValueError(f"'{path}' is a folder: give a file in PEM")
-    return path
+@dataclass(frozen=True, slots=True)
+class DeviceReading:
+    """A device configuration, and what it came from."""
 
-
-_InputPem = Annotated[InputPath, AfterValidator(_no_folder)]
-
-
-class _Tls(Settings):
-    ca: _InputPem | None = Field(
-        None, description="File with the certificates to trust; the system's if not given."
-    )
-    cert: _InputPem | None = Field(None, description="File with this device's certificate.")
-    key: _InputPem | None = Field(None, description="File with the key of that certificate.")
-
-
-class _HomeAssistant(Settings):
-    prefix: Levels = Field(
-        "homeassistant", description="Topic below which Home Assistant looks for devices."
-    )
-
-
-class _Mqtt(Settings):
-    host: Host = Field(min_length=1, description="Name or address of the broker.")
-    port: int | None = Field(None, ge=1, le=65_535, description="1883 if not given, 8883 with TLS.")
-    username: Secret | None = Field(
-        None, description="Where the user name is: 'cred:name' or 'env:NAME'."
-    )
-    password: Secret | None = Field(
-        None, description="Where the password is: 'cred:name' or 'env:NAME'."
-    )
-    tls: _Tls | None = Field(None, description="Talk TLS; '{}' trusts the system's authorities.")
-    keepalive_s: int = Field(
-        30, ge=5, le=65_535, description="After so many seconds of silence a ping is sent."
-    )
-    prefix: Levels = Field("edgeapp", description="First level, or levels, of every topic.")
-    commands: frozenset[Literal["enable", "pin", "tune", "snapshot", "reload"]] = Field(
-        frozenset(),
-        description="What whoever may publish to '.../set' topics may do: any of enable (and "
-        "disable) pipelines, pin a model's variant, tune options that can change live, take a "
-        "snapshot, reload the configuration. Nothing if not given.",
-    )
-    home_assistant: _HomeAssistant | None = Field(
-        None, description="Tell Home Assistant of this device; '{}' does so where it looks first."
-    )
-
-
-class _Outbox(Settings):
-    critical_mb: float = Field(
-        default=64, ge=1, le=1e6, description="Disk space for the class critical."
-    )
-    normal_mb: float = Field(
-        default=128, ge=1, le=1e6, description="Disk space for the class normal."
-    )
-    bulk_mb: float = Field(default=64, ge=1, le=1e6, description="Disk space for the class bulk.")
-    min_free_mb: float = Field(
-        default=64, ge=0, le=1e6, description="Disk space that is left free, whatever waits."
-    )
-
-
-class DeviceFile(Settings):
-    """The device file."""
-
-    device: str | None = Field(
-        None, description="Name of this device, part of every topic; its host name if not given."
-    )
-    data_dir: Path | None = Field(
-        None,
-        description="Folder for what outlives a restart. If not given: $STATE_DIRECTORY, "
-        "else edgeapp in $XDG_STATE_HOME or ~/.local/state.",
-    )
-    plugins: InputPath | None = Field(
-        None,
-        description="Folder of drop-in plugins (*.py). If not given: 'plugins' beside this file "
-        "(without a device file: in the current folder), where it exists.",
-    )
-    mqtt: _Mqtt | None = Field(None, description="The broker that messages go to.")
-    outbox: _Outbox = Field(
-        default_factory=lambda: _Outbox.model_validate({}),
-        description="Disk space for messages that wait for the broker.",
-    )
-    watchdog: WatchdogFile = Field(
-        default_factory=lambda: WatchdogFile.model_validate({}),
-        description="What the device can bear; most of it the device says itself.",
-    )
-    allow_commands: tuple[str, ...] = Field(
-        (),
-        description="Programs that pipelines may run with `run_command`: absolute paths, or names "
-        "of what is in /usr/local/bin, /usr/bin or /bin. None if not given.",
-    )
+    config: DeviceConfig
+    file: DeviceFile
+    """All of what a device file can say, with the defaults of what was not said."""
+    said: Table
+    """What was said, each piece with the place of the layer that won."""
+    files: tuple[Path, ...]
+    """Those that were read, in their order."""
 
 
 def read_device(
-    of: Path | Places | None = None, *, environment: Mapping[str, str] | None = None
+    of: Path | Places | None = None,
+    *,
+    sets: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> DeviceConfig:
     """Read a device file, or what an installation has of it; of None, everything has its default.
 
+    Over it come the files of the folder `conf.d` beside it, in the order of their names, then the
+    variables of the environment, as EDGEAPP_MQTT__HOST, then `sets`, as `mqtt.host=broker`.
+    Relative paths, whoever gives them, start in the folder of the device file.
+
     Raises:
-        ConfigError: the file cannot be read or is wrong; every mistake found.
+        ConfigError: something cannot be read or is wrong; every mistake found.
+    """
+    return read_device_layers(of, sets=sets, environment=environment).config
+
+
+def read_device_layers(
+    of: Path | Places | None = None,
+    *,
+    sets: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> DeviceReading:
+    """As `read_device`, with where each value came from.
+
+    Raises:
+        ConfigError: something cannot be read or is wrong; every mistake found.
     """
     environment = os.environ if environment is None else environment
     installed = _installed(of, environment)
-    path = of if isinstance(of, Path) else None
-    if installed is not None and path is None and os.path.lexists(installed.device_file):
-        path = installed.device_file
-    file, place = DeviceFile.model_construct(), Place(str(path))
+    files = device_files(of)
     found: list[Complaint] = []
-    if path is not None:
-        root = read_file(path)
-        if not isinstance(root, Table):
-            problem = f"a device file has keys such as device and mqtt, but this is {kind_of(root)}"
-            raise ConfigError([Complaint(root.place, problem)])
-        around = Surroundings(path.absolute().parent, path.absolute().parent)
-        subject = Subject("", "the device file", place)
-        file = validate(DeviceFile, root, subject, found=found, context=around) or file
-        _check_rest(root, file, found)
+    said = read_layers(files, sets, environment, found)
+    folder = Path.cwd()
+    if of is not None:
+        folder = (of.config if isinstance(of, Places) else of.parent).absolute()
+    file = DeviceFile.model_construct()
+    if said.entries:
+        subject = Subject("", "the device file", said.place)
+        around = Surroundings(folder, folder)
+        file = validate(DeviceFile, said, subject, found=found, context=around) or file
+        _check_rest(said, file, found)
     if found:
-        raise ConfigError(sorted(found, key=_position))
-    folder = path.absolute().parent if path is not None else Path.cwd()
-    if installed is not None:
-        folder = installed.config.absolute()
+        order = [str(path) for path in files]
+        raise ConfigError(sorted(found, key=lambda complaint: _position(complaint, order)))
+    usual = installed.data if installed else _data_dir(environment)
+    data_dir = folder / _at_home(file.data_dir or usual, said)
+    run_dir = installed.run if installed else _run_dir(environment)
+    return DeviceReading(_config(file, folder, data_dir, run_dir), file, said, files)
+
+
+def _config(file: DeviceFile, folder: Path, data_dir: Path, run_dir: Path | None) -> DeviceConfig:
     return DeviceConfig(
         file.device or sanitised(socket.gethostname()) or "device",
-        folder
-        / _at_home(
-            file.data_dir or (installed.data if installed else _data_dir(environment)),
-            place if path else None,
-        ),
+        data_dir,
         file.plugins or _existing(folder / "plugins"),
         _mqtt(file.mqtt) if file.mqtt else None,
-        run_dir=installed.run if installed else _run_dir(environment),
+        run_dir=run_dir,
         allow_commands=file.allow_commands,
         outbox=OutboxConfig(
             round(file.outbox.critical_mb * _MB),
@@ -237,39 +173,54 @@ def _installed(of: Path | Places | None, environment: Mapping[str, str]) -> Plac
     return None
 
 
-def _check_rest(root: Table, file: DeviceFile, found: list[Complaint]) -> None:
+def _check_rest(said: Table, file: DeviceFile, found: list[Complaint]) -> None:
     """What types cannot say."""
-    name, mqtt = root.get("device"), root.get("mqtt")
+    name, mqtt = said.get("device"), said.get("mqtt")
     if name and file.device is not None and (wrong := problem_with(file.device)):
         found.append(Complaint(name.value.place, *wrong))
-    watchdog = root.get("watchdog")
+    watchdog = said.get("watchdog")
     if watchdog is not None and isinstance(watchdog.value, Table):
         check_board(watchdog.value, file.watchdog, found)
-    if mqtt is None or file.mqtt is None:
+    if mqtt is None or file.mqtt is None or not isinstance(mqtt.value, Table):
         return
-    for key in ("tls", "home_assistant"):
-        # Left empty by somebody who wants it, or who has commented out what stood below.
-        entry = mqtt.value.get(key) if isinstance(mqtt.value, Table) else None
+    given = mqtt.value
+    for _, key in WANTED_EMPTY:
+        entry = given.get(key)
         if entry is not None and getattr(file.mqtt, key) is None:
             problem = f"mqtt.{key} is empty"
             remedy = f"write '{key}: {{}}' for what is usual, or leave it out to go without"
             found.append(Complaint(entry.place, problem, remedy))
     tls = file.mqtt.tls
     if tls and (tls.cert is None) != (tls.key is None):
-        given, other = ("cert", "key") if tls.cert else ("key", "cert")
-        problem = f"tls has '{given}' but no '{other}'"
-        found.append(Complaint(mqtt.place, problem, "give both, or none"))
+        one, other = ("cert", "key") if tls.cert else ("key", "cert")
+        problem = f"tls has '{one}' but no '{other}'"
+        found.append(Complaint(_place(given, "tls", one), problem, "give both, or none"))
     if file.mqtt.password and not file.mqtt.username:
         problem = "mqtt has a password but no username"
-        found.append(Complaint(mqtt.place, problem, "give both, or none"))
+        found.append(Complaint(_place(given, "password"), problem, "give both, or none"))
 
 
-def _position(complaint: Complaint) -> tuple[int, int]:
+def _place(table: Table, *path: str) -> Place:
+    """Where a key stands; what holds it, where it does not."""
+    place = table.place
+    for key in path:
+        entry = table.get(key)
+        if entry is None:
+            break
+        place = entry.place
+        table = entry.value if isinstance(entry.value, Table) else Table((), place)
+    return place
+
+
+def _position(complaint: Complaint, files: Sequence[str]) -> tuple[int, int, int]:
+    """By layers, within a file from its top."""
     place = complaint.place
-    return (place.line, place.column) if place else (0, 0)
+    if place is None or place.file not in files:
+        return len(files), 0, 0
+    return files.index(place.file), place.line, place.column
 
 
-def _mqtt(file: _Mqtt) -> MqttConfig:
+def _mqtt(file: MqttFile) -> MqttConfig:
     tls = TlsConfig(file.tls.ca, file.tls.cert, file.tls.key) if file.tls else None
     return MqttConfig(
         file.host,
@@ -284,11 +235,13 @@ def _mqtt(file: _Mqtt) -> MqttConfig:
     )
 
 
-def _at_home(data_dir: Path, place: Place | None) -> Path:
+def _at_home(data_dir: Path, said: Table) -> Path:
     try:
         return data_dir.expanduser()
     except RuntimeError:
         problem = f"data_dir: '{data_dir}' is in a home that nobody has"
+        entry = said.get("data_dir")
+        place = entry.value.place if entry else None
         raise ConfigError([Complaint(place, problem, "give an absolute path")]) from None
 
 

@@ -66,13 +66,13 @@ class _Events(Reader, Scanner, Parser):
             yield event
 
 
-def read_file(path: Path) -> Node:
-    """Read and parse a file.
+def read_file(path: Path, *, empty: Node | None = None) -> Node:
+    """Read and parse a file. `empty`: what one says that holds nothing; a mistake if not given.
 
     Raises:
         ConfigError: it cannot be read, or is not YAML as configs use it; every mistake found.
     """
-    return read(read_bytes(path), str(path))
+    return read(read_bytes(path), str(path), empty=empty)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -88,7 +88,7 @@ def read_bytes(path: Path) -> bytes:
             os.set_blocking(file.fileno(), True)
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise _whole(str(path), "there is no such file") from None
+        raise _whole(str(path), _missing(path)) from None
     except IsADirectoryError:
         raise _whole(str(path), "this is a folder, not a file") from None
     except (OSError, ValueError) as error:
@@ -96,8 +96,8 @@ def read_bytes(path: Path) -> bytes:
         raise _whole(str(path), f"it cannot be read: {reason}") from None
 
 
-def read(data: bytes, file: str) -> Node:
-    """Parse the bytes of a file; `file` is what complaints call it.
+def read(data: bytes, file: str, *, empty: Node | None = None) -> Node:
+    """Parse the bytes of a file; `file` is what complaints call it, `empty` as in `read_file`.
 
     Raises:
         ConfigError: not YAML as configs use it; every mistake found.
@@ -122,9 +122,10 @@ def read(data: bytes, file: str) -> Node:
         pass
     if builder.complaints:
         raise ConfigError(builder.complaints)
-    if builder.root is None:
+    root = builder.root or empty
+    if root is None:
         raise _whole(file, "the file is empty")
-    return builder.root
+    return root
 
 
 class _TooMuchError(Exception):
@@ -287,6 +288,13 @@ class _Builder:
 
 def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _missing(path: Path) -> str:
+    try:
+        return f"this is a link to '{path.readlink()}', which is not there"
+    except OSError:
+        return "there is no such file"
 
 
 def _decode(data: bytes, file: str) -> str:

@@ -1,0 +1,78 @@
+"""All that says something of the device, the least important first: files, environment, `--set`."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from edgeapp.config.device_file import DeviceFile
+from edgeapp.config.folder import yaml_files
+from edgeapp.config.merge import cleared, merged
+from edgeapp.config.outside import environment_layers, set_layers
+from edgeapp.config.places import CONF_D, Places
+from edgeapp.config.words import at_path, schema_of
+from edgeapp.document.reader import read_file
+from edgeapp.document.tree import Table, kind_of
+from edgeapp.errors import Complaint, ConfigError, Place
+
+WANTED_EMPTY = (("mqtt", "tls"), ("mqtt", "home_assistant"))
+"""Sections that are left empty by somebody who wants them, or who has commented out what stood there.
+
+To go on without, in plain text, is not what they want: it takes more to say that.
+"""
+
+
+def device_files(of: Path | Places | None) -> tuple[Path, ...]:
+    """The files that a device configuration is read from, in their order: the later wins.
+
+    A device file, then those of the folder `conf.d` beside it. An installation need have none.
+
+    Raises:
+        ConfigError: `conf.d` is not a folder of such files.
+    """
+    if of is None:
+        return ()
+    if isinstance(of, Path):
+        return (of, *yaml_files(of.parent / CONF_D))
+    own = (of.device_file,) if os.path.lexists(of.device_file) else ()
+    return (*own, *yaml_files(of.config / CONF_D))
+
+
+def read_layers(
+    files: Sequence[Path],
+    sets: Sequence[str],
+    environment: Mapping[str, str],
+    found: list[Complaint],
+) -> Table:
+    """All that is said, merged, each piece with the place of the layer that won.
+
+    Mistakes in what is said go to `found`; whether it makes sense is not looked at.
+    """
+    said = Table((), Place(str(files[0]) if files else ""))
+    for layer in _layers(files, sets, environment, found):
+        said = merged(said, layer)
+    return cleared(said, _may_be_empty)
+
+
+def _layers(
+    files: Sequence[Path],
+    sets: Sequence[str],
+    environment: Mapping[str, str],
+    found: list[Complaint],
+) -> Iterator[Table]:
+    for file in files:
+        try:
+            root = read_file(file, empty=Table((), Place(str(file))))
+        except ConfigError as error:
+            found.extend(error.complaints)
+            continue
+        if isinstance(root, Table):
+            yield root
+            continue
+        problem = f"a device file has keys such as device and mqtt, but this is {kind_of(root)}"
+        found.append(Complaint(root.place, problem))
+    yield from environment_layers(environment, found)
+    yield from set_layers(sets, found)
+
+
+def _may_be_empty(path: tuple[str, ...]) -> bool:
+    return path not in WANTED_EMPTY and bool(at_path(schema_of(DeviceFile), path))
