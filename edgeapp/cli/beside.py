@@ -1,21 +1,26 @@
 """What runs beside the pipelines of `edgeapp run`; the end of one of these ends no other."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgeapp.cli.link_up import LinkUp
 from edgeapp.cli.watch import Watch
-from edgeapp.config.device import DeviceConfig
+from edgeapp.config.device import DeviceConfig, MqttConfig
 from edgeapp.core.context import Log
 from edgeapp.runtime.app import App
 from edgeapp.service.health import Health
 from edgeapp.service.health_told import HealthTold
 from edgeapp.service.notify import Notifier
-from edgeapp.service.reload import Reload
+from edgeapp.service.starts import Healthy, Start
 from edgeapp.service.states import States
 from edgeapp.uplink.wire import ROOT, Topics
+
+Facts = Callable[[], Mapping[str, Any] | None]
+
+if TYPE_CHECKING:
+    from edgeapp.service.verbs import Verbs
 
 
 class Beside:
@@ -27,17 +32,22 @@ class Beside:
         link: LinkUp,
         device: DeviceConfig,
         watch: Watch | None,
-        reload: Reload | None,
+        reload: Callable[[], Awaitable[object]] | None,
         *,
         notifier: Notifier,
+        healthy: Healthy | None = None,
+        start: Start | None = None,
     ) -> None:
+        """Prepare; `healthy` says when this start is, and `start` how it came about."""
         self._link = link
         self._device = device
         self._watch = watch
         self._reload = reload
         self._notifier = notifier
         self._below = _below(device)
-        self._health = Health(app)
+        self._healthy = healthy
+        self._start = start or Start()
+        self._health = Health(app, safe=self._start.why if self._start.mode == "safe" else "")
         self._states = None if link.endpoint is None else _states(app, link, device, self._health)
 
     async def __call__(self, app: App) -> None:
@@ -66,12 +76,7 @@ class Beside:
 
         if self._watch is not None:
             works["view"] = self._watch(app, governor)
-        if self._notifier.heard:
-            from edgeapp.cli.status_sentence import StatusSentence
-            from edgeapp.service.heartbeat import Heartbeat
-
-            said = StatusSentence(app, governor, self._link.facts)
-            works["heartbeat"] = Heartbeat(app, self._notifier, said).run()
+        works |= self._for_systemd(app, governor)
         verbs = Verbs(
             app,
             device=device.device,
@@ -81,30 +86,48 @@ class Beside:
             purge=None if disk is None else disk.purge,
             governor=governor,
             health=self._health.facts,
+            start=self._start,
         )
         if self._states is None:
             works["health"] = self._health.run()
         else:
             works["states"] = self._states.run()
         if device.mqtt is not None:
-            from edgeapp.service.commands import Commands
-            from edgeapp.service.discovery.announce import announce
-
-            commands = Commands(
-                app,
-                verbs,
-                self._link.uplink,
-                below=self._below,
-                allowed=device.mqtt.commands,
-                home_assistant=device.mqtt.home_assistant or "homeassistant",
-            )
-            works["commands"] = commands.run()
-            works["discovery"] = announce(app, self._link.uplink, device)
+            works |= self._on_mqtt(app, verbs, device.mqtt)
         with ExitStack() as stack:
             if self._reload is not None:
                 stack.enter_context(reload_on_hangup(self._reload, log))
             async with control_socket(device.run_dir or device.data_dir, verbs.table(), log):
                 await asyncio.gather(*(_going(what, work, log) for what, work in works.items()))
+
+    def _for_systemd(self, app: App, governor: Facts) -> dict[str, Awaitable[None]]:
+        """What the service manager, and the guard before the next start, are told."""
+        works: dict[str, Awaitable[None]] = {}
+        if self._healthy is not None:
+            works["healthy"] = self._healthy.run()
+        if self._notifier.heard:
+            from edgeapp.cli.status_sentence import StatusSentence
+            from edgeapp.service.heartbeat import Heartbeat
+
+            said = StatusSentence(app, governor, self._link.facts, first=self._start.sentence())
+            works["heartbeat"] = Heartbeat(app, self._notifier, said).run()
+        return works
+
+    def _on_mqtt(self, app: App, verbs: "Verbs", mqtt: MqttConfig) -> dict[str, Awaitable[None]]:
+        """What a broker is needed for."""
+        from edgeapp.service.commands import Commands
+        from edgeapp.service.discovery.announce import announce
+
+        commands = Commands(
+            app,
+            verbs,
+            self._link.uplink,
+            below=self._below,
+            allowed=mqtt.commands,
+            home_assistant=mqtt.home_assistant or "homeassistant",
+        )
+        announcing = announce(app, self._link.uplink, self._device)
+        return {"commands": commands.run(), "discovery": announcing}
 
     async def uplink(self, drained: asyncio.Event) -> None:
         """Run the uplink; what has become of the pipelines is the last that it hears."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edgeapp.cli.beside import Beside
     from edgeapp.cli.link_up import LinkUp
     from edgeapp.cli.watch import Watch
+    from edgeapp.config.device import DeviceConfig
     from edgeapp.config.places import Places
     from edgeapp.core.clock import Clock
     from edgeapp.core.context import Log
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from edgeapp.runtime.app import App
     from edgeapp.runtime.kit import Kit
     from edgeapp.runtime.pipeline import Outcome
+    from edgeapp.service.starts import Healthy, Start
 
     Around = Callable[[tuple[Plan, ...], Kit], AbstractContextManager[App]]
 
@@ -58,9 +60,15 @@ def run(
         log_format: Lines for people or for machines. If not given: $EDGEAPP_LOG, else text.
     """
     from edgeapp.cli.installed import chosen
+    from edgeapp.service.starts import Start, start_of
 
     for_s = None if for_ is None else seconds(for_)
+    start = Start() if files else start_of()
     try:
+        if start.mode != "normal":
+            from edgeapp.cli.fallen_back import run_fallen_back
+
+            return run_fallen_back(start, device, for_s, log_level, log_format)
         what = chosen(files, device, "run")
         return run_files(
             what.pipelines,
@@ -68,6 +76,7 @@ def run(
             what.device,
             for_s,
             service=what.service,
+            start=start,
             json=json,
             plain=plain,
             log_level=log_level,
@@ -84,6 +93,7 @@ def run_files(
     for_s: float | None,
     *,
     service: bool = False,
+    start: "Start | None" = None,
     json: bool,
     plain: bool,
     log_level: Level,
@@ -92,24 +102,25 @@ def run_files(
 ) -> int:
     """Run pipelines and say how it went; returns the exit code.
 
-    `service`: nothing is printed but what is asked for: `json`, `plain`. `around` makes the
-    application, and is left once it has ended and was summed up.
+    `service`: nothing is printed but what is asked for: `json`, `plain`, and it goes on whether
+    pipelines run or not. `start`: how the service was started. `around` makes the application, and
+    is left once it has ended and was summed up.
     """
     one_thread_each()
     from edgeapp.service.notify import from_environment
 
     notifier = from_environment()
-    from edgeapp.config.device import read_device
+    from edgeapp.cli.installed import configured
     from edgeapp.core.clock import MonotonicClock
     from edgeapp.plan.load import load
     from edgeapp.service.heartbeat import dump_on_crash
     from edgeapp.service.logs import format_from, set_up
     from edgeapp.service.reload import Given, Reload
 
-    config = read_device(device)
-    given = Given(tuple(files), sets, _device_file(device))
+    config, changes = configured(device, sets, files)
+    given = Given(tuple(files), changes, _device_file(device))
     marks = given.marks()
-    plans = load(files, sets=sets, device=config)
+    plans = load(files, sets=changes, device=config)
     log = set_up(log_level, log_format or format_from())
     dump_on_crash()
     from edgeapp.cli.beside import Beside
@@ -117,8 +128,8 @@ def run_files(
 
     clock = MonotonicClock()
     with link_up(config, plans, log=log, clock=clock) as link:
-        kit = _kit(plans, link, config.data_dir, log=log, clock=clock)
-        with (around or _alone)(plans, kit) as app:
+        kit = kit_of(plans, link, config.data_dir, log=log, clock=clock)
+        with (around or partial(_alone, stays=service))(plans, kit) as app:
             watch = None
             if json or plain or not service:
                 watch = _watch(link, for_s=for_s, json=json, plain=plain)
@@ -127,11 +138,26 @@ def run_files(
                 reload = Reload(
                     app, plans, given, marks=marks, device=config, equip=partial(_equip, link)
                 )
-            outcomes = _run(app, Beside(app, link, config, watch, reload, notifier=notifier), for_s)
+            healthy = None
+            if service and start is not None:
+                healthy = _healthy(start, device, config, app)
+            beside = Beside(app, link, config, watch, reload, notifier=notifier, healthy=healthy)
+            outcomes = run_loop(app, beside, for_s)
             nobody_reads = watch is not None and watch.nobody_reads
             if watch is not None and not nobody_reads:
                 _summary(app, outcomes, link, json=json)
-    return _code(outcomes, app.uplink_problem, nobody_reads=nobody_reads)
+    return exit_code(outcomes, app.uplink_problem, nobody_reads=nobody_reads)
+
+
+def _healthy(
+    start: "Start", device: "Path | Places | None", config: "DeviceConfig", app: "App"
+) -> "Healthy":
+    """Says when this start is healthy, where the guard looks: whatever the device file says."""
+    from edgeapp.config.places import Places
+    from edgeapp.service.starts import Healthy
+
+    folder = device.data if isinstance(device, Places) else config.data_dir
+    return Healthy(start, folder, app.status, clock=app.kit.clock, log=app.kit.log)
 
 
 def _device_file(device: "Path | Places | None") -> Path | None:
@@ -147,15 +173,16 @@ def one_thread_each() -> None:
 
 
 @contextmanager
-def _alone(plans: "tuple[Plan, ...]", kit: "Kit") -> "Iterator[App]":
+def _alone(plans: "tuple[Plan, ...]", kit: "Kit", *, stays: bool) -> "Iterator[App]":
     from edgeapp.runtime.app import App
 
-    yield App(plans, kit)
+    yield App(plans, kit, stays=stays)
 
 
-def _kit(
+def kit_of(
     plans: "tuple[Plan, ...]", link: "LinkUp", data_dir: Path, *, log: "Log", clock: "Clock"
 ) -> "Kit":
+    """What the pipelines are given of this process."""
     from edgeapp.runtime.kit import Kit
 
     return _equip(link, plans, Kit(clock, link.uplink, None, log, data_dir))
@@ -195,7 +222,7 @@ def _watch(link: "LinkUp", *, for_s: float | None, json: bool, plain: bool) -> "
     return Watch(LiveShow(link.view, for_s=for_s, hint=hint))
 
 
-def _run(app: "App", show: "Beside", for_s: float | None) -> "dict[str, Outcome]":
+def run_loop(app: "App", show: "Beside", for_s: float | None) -> "dict[str, Outcome]":
     """Run the event loop.
 
     A signal that comes before the loop listens is not lost; one that comes after the end changes
@@ -253,7 +280,10 @@ def _wrapped(sentence: str) -> str:
     return textwrap.fill(sentence, columns - 1, subsequent_indent="  ")
 
 
-def _code(outcomes: "dict[str, Outcome]", uplink_problem: str, *, nobody_reads: bool) -> int:
+def exit_code(
+    outcomes: "dict[str, Outcome]", uplink_problem: str, *, nobody_reads: bool = False
+) -> int:
+    """Of a run that has ended; says what went wrong, and leaves behind who is stuck."""
     stuck = [f"{name}/{stage}" for name, outcome in outcomes.items() for stage in outcome.stuck]
     if uplink_problem:
         print(f"edgeapp: the uplink crashed: {uplink_problem}", file=sys.stderr, flush=True)

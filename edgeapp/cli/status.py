@@ -25,13 +25,18 @@ def status(*, device: Device = None, json: Flag = False) -> int:
     else:
         print("\n".join(_lines(facts)))
     ill = any(pipeline["state"] in _ILL for pipeline in facts["pipelines"])
-    return exits.FAILED if ill else exits.OK
+    return exits.FAILED if ill or facts["start"]["mode"] != "normal" else exits.OK
 
 
 def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
     from edgeapp.cli.words import printable, span
+    from edgeapp.service.starts import Start
 
     yield f"{facts['device']}: edgeapp {facts['version']}, up {span(facts['up_s'])}"
+    start = Start(**facts["start"])
+    if start.sentence():
+        yield printable(start.sentence())
+        yield "  once it is mended: edgeapp reload"
     if facts.get("uplink"):
         from edgeapp.cli.uplink_words import uplink_lines
 

@@ -20,9 +20,13 @@ Facts = Callable[[], Mapping[str, Any] | None]
 class StatusSentence:
     """Says how an application is doing; to be asked every few seconds."""
 
-    def __init__(self, app: App, governor: Facts, uplink: Facts) -> None:
-        """Prepare. `governor`, `uplink`: their states as plain data; None: there is none."""
+    def __init__(self, app: App, governor: Facts, uplink: Facts, *, first: str = "") -> None:
+        """Prepare. `governor`, `uplink`: their states as plain data; None: there is none.
+
+        `first`: what is to be said before all else.
+        """
         self._app = app
+        self._first = first
         self._governor = governor
         self._uplink = uplink
         self._recent = Recent()
@@ -31,7 +35,8 @@ class StatusSentence:
         """The sentence, with rates since a few seconds ago."""
         pipelines = self._app.status()
         self._recent.add(self._app.kit.clock.now_ns() / 1e9, pipelines)
-        return sentence(pipelines, self._recent, self._governor(), self._uplink())
+        said = sentence(pipelines, self._recent, self._governor(), self._uplink())
+        return f"{self._first}; {said}" if self._first else said
 
 
 def sentence(

@@ -26,6 +26,7 @@ HEALTHY = "healthy"
 HEALTHY_AFTER_S = 20.0
 """All pipelines are well for so long: the start counts as healthy."""
 LOOK_S = 1.0
+OLDER = "the configuration that was good last runs, not the one that is there"
 _LONGEST_WHY = 300
 _LONGEST_ID = 64
 
@@ -40,6 +41,13 @@ class Start:
     """Why not as configured; a sentence for people."""
     id: str = ""
     """What the guard calls this start; empty: nobody counts starts."""
+
+    def sentence(self) -> str:
+        """What a person must know of it; empty: all is as configured."""
+        if self.mode == "normal":
+            return ""
+        what = "safe mode, no pipeline runs" if self.mode == "safe" else OLDER
+        return f"{what}: {self.why}" if self.why else what
 
 
 def start_of(environment: Mapping[str, str] | None = None) -> Start:
@@ -103,12 +111,20 @@ class Healthy:
             self._well_since_ns = now_ns
         return now_ns - self._well_since_ns >= HEALTHY_AFTER_S * NS
 
+    def mark(self) -> None:
+        """Say now that this start is healthy, whatever the pipelines do. Blocks.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if self._start.id:
+            write_whole(self._file, f"{self._start.id}\n".encode("ascii"))
+
     def _say(self) -> bool:
         """Keep what is good, and write the mark behind it. Blocks; False: try again."""
         try:
             self._keep()
-            if self._start.id:
-                write_whole(self._file, f"{self._start.id}\n".encode("ascii"))
+            self.mark()
         except OSError as error:
             if not self._complained:
                 self._log.warning("that all is well cannot be noted", problem=str(error))

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -22,7 +22,7 @@ from edgeapp.runtime.pipeline import USER, Pipeline
 from edgeapp.service.control import Frame, RefusedError, Request, Verb
 from edgeapp.service.facts import Say, facts
 from edgeapp.service.recent import Recent
-from edgeapp.service.reload import Reload
+from edgeapp.service.starts import Start
 from edgeapp.uplink.outbox import PRIORITIES
 
 _LONGEST_WINDOW_S = 10.0
@@ -53,22 +53,25 @@ class Verbs:
         *,
         device: str,
         say: Say,
-        reload: Reload | None = None,
+        reload: Callable[[], Awaitable[object]] | None = None,
         uplink: Callable[[], Mapping[str, Any] | None] = lambda: None,
         purge: Purge | None = None,
         governor: Callable[[], Mapping[str, Any] | None] = lambda: None,
         health: Callable[[], Mapping[str, Any] | None] = lambda: None,
+        start: Start | None = None,
     ) -> None:
         """Serve.
 
         Without `reload`, what runs cannot be exchanged. `uplink`: its state as plain data; None:
         there is none. `purge`: empties the outbox; without it, there is none on the disk.
         `governor`: what it decided last; None: nothing, or there is none. `health`: how all is.
+        `start`: how the process was started.
         """
         self._uplink = uplink
         self._purge = purge
         self._governor = governor
         self._health = health
+        self._start = start or Start()
         self._app = app
         self._reload = reload
         self._device = device
@@ -107,6 +110,7 @@ class Verbs:
                 "uplink": self._uplink(),
                 "governor": self._governor(),
                 "health": self._health(),
+                "start": {"mode": self._start.mode, "why": self._start.why},
                 "pipelines": [facts(pipeline, recent, say=self._say) for pipeline in now],
             }
         )

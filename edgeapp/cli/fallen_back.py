@@ -1,0 +1,84 @@
+"""`edgeapp run` when the guard says that the service does not come up as it is configured."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from edgeapp.cli.run import Level, exit_code, kit_of, one_thread_each, run_loop
+
+if TYPE_CHECKING:
+    from edgeapp.core.clock import Clock
+    from edgeapp.core.context import Log
+    from edgeapp.service.fallback import Fallback
+    from edgeapp.service.notify import Notifier
+    from edgeapp.service.starts import Start
+
+
+def run_fallen_back(
+    start: "Start",
+    device: Path | None,
+    for_s: float | None,
+    log_level: Level,
+    log_format: Literal["text", "json"] | None,
+) -> int:
+    """Run what was good last, or in safe mode nothing but the way out; returns the exit code."""
+    one_thread_each()
+    from edgeapp.service.notify import from_environment
+
+    notifier = from_environment()
+    from edgeapp.config.places import places
+    from edgeapp.core.clock import MonotonicClock
+    from edgeapp.service.fallback import fall_back
+    from edgeapp.service.heartbeat import dump_on_crash
+    from edgeapp.service.logs import format_from, set_up
+
+    log = set_up(log_level, log_format or format_from())
+    dump_on_crash()
+    of = device or places()
+    clock = MonotonicClock()
+    what = fall_back(start, of, log)
+    return _serve(what, device, for_s, notifier=notifier, log=log, clock=clock)
+
+
+def _serve(
+    what: "Fallback",
+    device: Path | None,
+    for_s: float | None,
+    *,
+    notifier: "Notifier",
+    log: "Log",
+    clock: "Clock",
+) -> int:
+    from edgeapp.cli.beside import Beside
+    from edgeapp.cli.link_up import link_up
+    from edgeapp.config.places import places
+    from edgeapp.runtime.app import App
+    from edgeapp.service.fallback import Again
+    from edgeapp.service.starts import OLDER, Healthy
+
+    start = what.start
+    if start.mode == "safe":
+        log.error("safe mode: no pipeline runs, what waits is still sent", why=start.why)
+    else:
+        log.error(OLDER, why=start.why, pipelines=", ".join(plan.name for plan in what.plans))
+    with link_up(what.device, what.plans, log=log, clock=clock) as link:
+        kit = kit_of(what.plans, link, what.device.data_dir, log=log, clock=clock)
+        app = App(what.plans, kit, stays=True)
+        state_dir = what.device.data_dir if device else places().data
+        healthy = Healthy(start, state_dir, app.status, clock=clock, log=log)
+        again = Again(partial(_check, device), healthy.mark, log=log)
+        beside = Beside(
+            app, link, what.device, None, again, notifier=notifier, healthy=healthy, start=start
+        )
+        outcomes = run_loop(app, beside, for_s)
+    return exit_code(outcomes, app.uplink_problem)
+
+
+def _check(device: Path | None) -> None:
+    """Read all of the configuration as `run` would; raises ConfigError for what is wrong."""
+    from edgeapp.cli.installed import chosen
+    from edgeapp.config.device import read_device
+    from edgeapp.plan.load import load
+
+    what = chosen((), device, "run")
+    load(what.pipelines, device=read_device(what.device))
