@@ -93,6 +93,7 @@ cd "$R"
 pivot_root . run/outside
 umount -l /run/outside
 rmdir /run/outside
+mount --make-rshared / # as systemd does outside of containers: services get credentials that way
 echo "$NAME" >/etc/hostname
 exec env -i container=edgeapp-test PATH=/usr/sbin:/usr/bin:/sbin:/bin \
     /lib/systemd/systemd --log-target=journal
