@@ -45,14 +45,14 @@ def bench(
 
     one_thread_each()
     from edgeapp.cli.costs import costs_of
+    from edgeapp.cli.installed import configured
     from edgeapp.cli.measure import measurable, measure, rungs_of
-    from edgeapp.config.device import read_device
     from edgeapp.plan.load import load
     from edgeapp.service.logs import set_up
     from edgeapp.watchdog.costs import costs_file, write_costs
 
-    config = read_device(device)
-    [whole] = load(chosen, sets=sets, device=config)
+    config, changes = configured(device, sets, chosen)
+    [whole] = load(chosen, sets=changes, device=config)
     plan, left_out = measurable(whole)
     log = set_up("warning")
     results = [

@@ -30,15 +30,14 @@ def check(
         json: Print one JSON object: the pipelines, or the mistakes with their places.
         models: Whether to open model files and see whether they fit.
     """
-    from edgeapp.cli.installed import chosen
-    from edgeapp.config.device import read_device
+    from edgeapp.cli.installed import chosen, configured
     from edgeapp.errors import ConfigError
     from edgeapp.plan.load import load
 
     try:
         what = chosen(files, device, "check")
-        config = read_device(what.device)
-        plans = load(what.pipelines, sets=sets, device=config, open_models=models)
+        config, changes = configured(what.device, sets, what.pipelines)
+        plans = load(what.pipelines, sets=changes, device=config, open_models=models)
     except ConfigError as error:
         if not json:
             raise

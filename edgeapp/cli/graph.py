@@ -32,10 +32,11 @@ def graph(
         form: A tree for people, a Mermaid flow chart for documents, JSON for programs.
     """
     chosen = existing([file])
-    from edgeapp.config.device import read_device
+    from edgeapp.cli.installed import configured
     from edgeapp.plan.load import load
 
-    [plan] = load(chosen, sets=sets, device=read_device(device), open_models=False)
+    config, changes = configured(device, sets, chosen)
+    [plan] = load(chosen, sets=changes, device=config, open_models=False)
     if form == "json":
         from json import dumps
 

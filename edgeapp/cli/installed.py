@@ -3,12 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgeapp.cli.arguments import existing
 from edgeapp.cli.program import program
 from edgeapp.config.folder import yaml_files
 from edgeapp.config.places import PIPELINES, Places, places
 from edgeapp.errors import Complaint, ConfigError, Place
+
+if TYPE_CHECKING:
+    from edgeapp.config.device import DeviceConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +51,18 @@ def chosen(
         remedy = f"put pipelines there, each a file *.yaml, or name one: {program()} {command} FILE"
         raise ConfigError([Complaint(Place(str(folder)), f"{what}, and no file was named", remedy)])
     return Chosen(list(found), of, service=True)
+
+
+def configured(
+    device: Path | Places | None, sets: Sequence[str], files: Sequence[Path]
+) -> "tuple[DeviceConfig, tuple[str, ...]]":
+    """The device configuration, with those of `--set` that change it; and the others of them.
+
+    Raises:
+        ConfigError: something is wrong with what the device configuration is read from.
+    """
+    from edgeapp.config.device import read_device
+    from edgeapp.config.sort_sets import sort_sets
+
+    given = sort_sets(sets, files)
+    return read_device(device, sets=given.device), given.stages

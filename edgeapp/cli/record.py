@@ -61,9 +61,12 @@ def record(
 
     @contextmanager
     def around(plans: "tuple[Plan, ...]", kit: "Kit") -> "Iterator[App]":
+        from edgeapp.config.sort_sets import sort_sets
+
         [plan] = plans
         to = _file(out or Path(plan.name))
-        with _recorded(plan, kit, to, sets, max_bytes=max_mb * _MB, json=json) as app:
+        changes = sort_sets(sets, chosen).stages
+        with _recorded(plan, kit, to, changes, max_bytes=max_mb * _MB, json=json) as app:
             yield app
 
     try:
