@@ -10,7 +10,7 @@ from edgeapp.core.bearing import BearingGeometry, BearingOrders
 from edgeapp.core.clock import Clock, FakeClock, samples_ns
 from edgeapp.core.context import Context, Log
 from edgeapp.core.message import Arrived, Message, Priority, Watched
-from edgeapp.core.packet import At, Continuity, Hop, Packet
+from edgeapp.core.packet import At, Continuity, Hop, Packet, Run, RunMemory
 from edgeapp.core.payload import (
     Bands,
     Detections,
@@ -82,6 +82,8 @@ __all__ = [
     "Priority",
     "Reads",
     "Rule",
+    "Run",
+    "RunMemory",
     "Sampling",
     "Score",
     "Secret",

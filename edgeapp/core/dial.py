@@ -1,5 +1,6 @@
 """The dial of a model stage: what the governor wants, what the stage does."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -102,6 +103,24 @@ class Dial:
             raise ValueError("divisor 0 cannot be held: pause the pipeline instead")
         until_ns = None if for_s is None else self._clock.now_ns() + ns(for_s)
         self._pin = _Pin(setting, until_ns, force)
+
+    def follow(self, before: "Dial", rungs: Mapping[int, int]) -> None:
+        """Go on as another dial was set. `rungs`: of its rungs, which ones here they are.
+
+        A pin of a rung that there is none of any more is gone; what the governor wished then holds
+        for the nearest one, until it wishes anew.
+        """
+        pin, wish, floor = before._pin, before._wish, before.floor  # noqa: SLF001  of its own kind
+        if pin is not None and pin.setting.rung in rungs:
+            self._pin = pin._replace(setting=self._fitting(pin.setting, rungs))
+        if wish is not None:
+            self._wish = wish._replace(setting=self._fitting(wish.setting, rungs))
+        if floor is not None:
+            self.floor = rungs.get(floor)
+
+    def _fitting(self, setting: Setting, rungs: Mapping[int, int]) -> Setting:
+        rung = rungs.get(setting.rung, min(setting.rung, self.rungs - 1))
+        return Setting(rung, setting.divisor if self.may_divide else 1)
 
     def unpin(self) -> None:
         """Follow the governor again. Any thread."""

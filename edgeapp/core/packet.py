@@ -68,24 +68,71 @@ class At(NamedTuple, Generic[T]):
     span_ns: int = 0
 
 
+RECALLED_NS = 60_000_000_000
+"""What comes so long after what is remembered, in stream time, does not go on with it."""
+
+RunMemory = tuple[str, int]
+"""Origin and stream time of the newest packet."""
+
+
+class Run:
+    """Tells a stage with memory when another run of its source begins.
+
+        if self._run.began(packet):
+            self._memory.clear()
+
+    True on the first packet, and on a new origin or epoch. A stage that recalls what it knew before
+    a reload recalls this, too: then the first packet goes on with that run, though its epoch is
+    another, unless stream time went back, as with a file that begins anew, or a minute has passed.
+    """
+
+    __slots__ = ("_epoch", "_origin", "_recalled", "_t_ns")
+
+    def __init__(self) -> None:
+        self._origin: str | None = None
+        self._epoch = -1
+        self._t_ns = 0
+        self._recalled = False
+
+    def began(self, packet: Packet[Any]) -> bool:
+        """Whether what was remembered so far is of another run than this packet."""
+        before_ns, self._t_ns = self._t_ns, packet.t_ns
+        if packet.epoch == self._epoch and packet.origin == self._origin:
+            return False
+        goes_on = (
+            self._recalled
+            and packet.origin == self._origin
+            and 0 <= packet.t_ns - before_ns <= RECALLED_NS
+        )
+        self._recalled = False
+        self._origin, self._epoch = packet.origin, packet.epoch
+        return not goes_on
+
+    def remember(self) -> RunMemory | None:
+        """For `recall`; None: there was no packet."""
+        return None if self._origin is None else (self._origin, self._t_ns)
+
+    def recall(self, memory: RunMemory | None) -> None:
+        """Let the next packet go on with the run of another one of its kind."""
+        if memory is not None:
+            (self._origin, self._t_ns), self._recalled = memory, True
+
+
 class Continuity:
     """Tells a stage with memory when its stream was interrupted.
 
         if self._continuity.broken(packet):
             self._memory.clear()
 
-    True on the first packet, on a new origin or epoch, and when packets were lost before it.
+    True on the first packet, on a new origin or epoch, and when packets were lost before it. What
+    `Run` says of a reload holds for this, too.
     """
 
-    __slots__ = ("_epoch", "_origin")
+    __slots__ = ("run",)
 
     def __init__(self) -> None:
-        self._origin: str | None = None
-        self._epoch = -1
+        self.run = Run()
 
     def broken(self, packet: Packet[Any]) -> bool:
         """Whether what was remembered so far does not lead up to this packet."""
-        if packet.lost == 0 and packet.epoch == self._epoch and packet.origin == self._origin:
-            return False
-        self._origin, self._epoch = packet.origin, packet.epoch
-        return True
+        return self.run.began(packet) or packet.lost > 0

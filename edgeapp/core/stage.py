@@ -10,6 +10,12 @@ used and closed, all on one thread. Optional methods, found by name:
   constants, as arrays of their shape and element type. It closes dimensions that the model leaves
   open. Called after `accept`. Inputs not named are zeros, and of their open dimensions only the
   first may be there: a batch of 1.
+- `remember() -> object` and `recall(memory) -> None` on any stage but a source: what it knows, for
+  the stage that takes its place when the pipeline is reloaded. Asked instead of `flush`, before it
+  is closed; `recall` is called on the new one once that is open, before its first packet. Only where
+  id, plugin, options (but for those marked `Live`) and the types of what it reads are the same.
+  Plain data: None, numbers, text, bytes, payloads, arrays, and tuples, lists, sets and dicts of
+  such. A stage that raises in one of them starts afresh, and its events are ended.
 - `acknowledge() -> str` on a transform whose alarms a person confirms: somebody has seen it. Called
   between two packets, on the thread of the stage; returns a sentence on what that did.
 - `tune(options) -> None` on any stage but a source, or on a decoder, whose options have one marked

@@ -7,8 +7,8 @@ model at 30 frames a second costs twenty times the CPU. `Run` is concurrent, so 
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -183,14 +183,37 @@ class Pool:
             yield Session(entry.raw, file, look)
         finally:
             with self._lock:
-                entry.leases -= 1
-                entry.idle_since_ns = self._clock.now_ns()
-                if entry.raw is None and not entry.leases:
-                    del self._entries[identity]
+                self._give_up(entry)
+
+    def hold(self, files: Iterable[Path]) -> Callable[[], None]:
+        """Keep those of these models that are in memory there, until the call that is returned."""
+        identities = set()
+        for file in files:
+            with suppress(ValueError):
+                identities.add(_identity(file))
+        with self._lock:
+            held = [entry for key, entry in self._entries.items() if key in identities]
+            for entry in held:
+                entry.leases += 1
+
+        def let_go() -> None:
+            with self._lock:
+                for entry in held:
+                    self._give_up(entry)
+                held.clear()
+
+        return let_go
 
     def sweep(self) -> None:
         """Let go of the models that nobody leased for `LINGER_S`."""
         self._let_go(LINGER_S)
+
+    def _give_up(self, entry: _Entry) -> None:
+        """End a lease. Under the lock."""
+        entry.leases -= 1
+        entry.idle_since_ns = self._clock.now_ns()
+        if entry.raw is None and not entry.leases:  # it could not be loaded
+            self._entries = {key: one for key, one in self._entries.items() if one is not entry}
 
     def take_turn(self) -> bool:
         """Whether a model may be loaded beside the lanes now; if so, `end_turn` must follow.

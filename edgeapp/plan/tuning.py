@@ -16,7 +16,7 @@ from edgeapp.document.scalars import resolve
 from edgeapp.document.tree import Entry, Scalar, Table
 from edgeapp.document.words import did_you_mean
 from edgeapp.errors import Complaint, ConfigError, Place
-from edgeapp.plan.graph import StagePlan
+from edgeapp.plan.graph import Plan, StagePlan
 
 Setting = float | int | bool | str | None
 _LONGEST = 1_000
@@ -38,7 +38,29 @@ def tuned(stage: StagePlan, option: str, text: str) -> StagePlan:
         ConfigError: there is no such option, it cannot be changed live, or not to this value.
     """
     name = _field(stage, option)
-    value = _value(stage, option, text)
+    return _with(stage, name, _value(stage, option, text))
+
+
+def with_tuned(coming: Plan, given: Plan, now: Plan) -> Plan:
+    """A plan with the live options that were tuned in another: what differs from `given` in `now`.
+
+    Where a stage, an option or what the file says of it is another one than before, or the value
+    does not go with the rest, the file counts.
+    """
+    stages = dict(coming.stages)
+    for id_, stage in coming.stages.items():
+        before, tuned_ = given.stages.get(id_), now.stages.get(id_)
+        if before is None or tuned_ is None or before.plugin.factory is not stage.plugin.factory:
+            continue
+        for name in live_options(stage.plugin.options).values():
+            said, value = getattr(before.options, name), getattr(tuned_.options, name)
+            if value != said and getattr(stage.options, name) == said:
+                with suppress(ConfigError):
+                    stages[id_] = _with(stages[id_], name, value)
+    return replace(coming, stages=stages)
+
+
+def _with(stage: StagePlan, name: str, value: Any) -> StagePlan:
     return replace(
         stage,
         options=_changed(stage, stage.options, name, value),

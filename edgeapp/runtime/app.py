@@ -37,6 +37,7 @@ class App:
         self._stop: asyncio.Event | None = None
         self._began = False
         self._change: asyncio.Future[None] | None = None
+        self._holding: set[asyncio.Future[None]] = set()
         self.uplink_problem = ""
         """Why the uplink did not come to a proper end; empty: it did, or has not ended yet."""
 
@@ -60,7 +61,7 @@ class App:
                 await asyncio.wait(work)
         finally:
             self._stop = None
-            for task in (house, passing_on, *self._unfinished()):
+            for task in (house, passing_on, *self._holding, *self._unfinished()):
                 task.cancel()
             sys.setswitchinterval(interval_s)
         for pipeline in self.pipelines:
@@ -72,8 +73,9 @@ class App:
         """Let pipelines go, by their names, and run others; the rest notices nothing.
 
         A pipeline that goes answers what it has taken in, and closes its devices, before any new
-        one opens. A new one takes the place and goes on with the epochs of the one of its name,
-        paused if that was paused. One change at a time; on the event loop.
+        one opens. A new one takes the place and goes on where the one of its name was, as
+        `Pipeline.follow` says; models that it needs stay in memory meanwhile. One change at a time;
+        on the event loop.
 
         Raises:
             RuntimeError: the application is not running, or stops.
@@ -94,6 +96,10 @@ class App:
         coming = {plan.name: Pipeline(plan, self.kit) for plan in plans}
         leaving = [pipeline for pipeline in self.pipelines if pipeline.plan.name in gone]
         running = [self._running[pipeline] for pipeline in leaving]
+        self._hold_models(tuple(coming.values()))
+        for pipeline in leaving:
+            if pipeline.plan.name in coming:
+                pipeline.keep_for(coming[pipeline.plan.name].plan)
         for one in running:
             one.stop.set()
         if running:
@@ -111,6 +117,25 @@ class App:
         for pipeline in self.pipelines:
             if pipeline not in self._running:
                 self._start(pipeline)
+
+    def _hold_models(self, coming: Sequence[Pipeline]) -> None:
+        """Keep models in memory, however long the change takes, until those that come have theirs."""
+        pool = self.kit.pool
+        files = {v.file for p in coming for s in p.plan.stages.values() for v in s.variants}
+        if pool is None or not files:
+            return
+        let_go = pool.hold(files)
+
+        async def until_settled() -> None:
+            try:
+                for pipeline in coming:
+                    await pipeline.settled.wait()
+            finally:
+                let_go()
+
+        task = asyncio.ensure_future(until_settled())
+        self._holding.add(task)
+        task.add_done_callback(self._holding.discard)
 
     def _start(self, pipeline: Pipeline) -> None:
         stop = asyncio.Event()

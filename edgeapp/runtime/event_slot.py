@@ -9,6 +9,7 @@ from edgeapp.core.answers import Event
 from edgeapp.core.link import AnyPacket
 from edgeapp.core.packet import At
 from edgeapp.core.plugin import Plugin
+from edgeapp.runtime.memory import Memory
 from edgeapp.runtime.transform_slot import TransformSlot
 
 _MOST_WAITING = 16
@@ -64,8 +65,26 @@ class EventSlot(TransformSlot):
         self._unended = {}
         super()._close_quietly()
 
+    def _recall(self, stage: Any, memory: Memory) -> bool:
+        self._forgotten |= memory.forgotten
+        if super()._recall(stage, memory):
+            self._unended = dict(memory.open)
+            return True
+        self._forgotten |= memory.open
+        return False
+
+    def _memory(self, known: Any) -> Memory:
+        open_, self._unended = self._unended, {}
+        forgotten, self._forgotten = self._forgotten, {}
+        return replace(super()._memory(known), open=open_, forgotten=forgotten)
+
     def flush(self) -> list[AnyPacket]:
         """What the stage still holds, and the end of every event that it leaves open."""
+        memory, self.memory = self.memory, None
+        if memory is not None:  # it never opened, and will not go on with any of these
+            self._newest_in = memory.newest
+            self._parts_of, self._parts = memory.parts_of, memory.parts
+            self._forgotten |= {**memory.open, **memory.forgotten}
         out = super().flush()
         self._follow(out)
         self._forgotten |= self._unended

@@ -61,6 +61,8 @@ class Life:
     """Sources must end; the rest answers what is left."""
     drop_reason: str | None = None
     """Once set, stages drop everything that reaches them, under this reason."""
+    keep: frozenset[str] = frozenset()
+    """Ids of stages that remember what they know when the stream ends, and end nothing."""
     failure: str | None = None
     """Why the run failed."""
     wake: Callable[[], None] = lambda: None

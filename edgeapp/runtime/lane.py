@@ -47,7 +47,7 @@ class Node:
 
     def flush(self) -> None:
         """The stream ended: let every stage hand on what it holds, upstream first."""
-        out = self.slot.flush()
+        out = self.slot.wind_up()
         for consumer in self.consumers:
             if out:
                 consumer.push(out)

@@ -15,9 +15,11 @@ from edgeapp.core.dial import Dial
 from edgeapp.core.link import Inbox, Link, LinkSettings
 from edgeapp.core.meters import StageMeters
 from edgeapp.plan.graph import Plan, StagePlan
+from edgeapp.plan.tuning import with_tuned
 from edgeapp.runtime.inlet import Inlet
 from edgeapp.runtime.kit import FaultBudget, Kit, Life
 from edgeapp.runtime.lane import Lane, Lanes, Outlet
+from edgeapp.runtime.memory import Memory, remembering
 from edgeapp.runtime.model_slot import Gate, ModelSlot
 from edgeapp.runtime.runner import (
     Runner,
@@ -63,6 +65,8 @@ class Pipeline:
 
     def __init__(self, plan: Plan, kit: Kit) -> None:
         self.plan = plan
+        self.given = plan
+        """The plan as its file has it, without what was tuned since."""
         self.kit = kit
         self.log = kit.log.bind(pipeline=plan.name)
         self.state: str = "stopped"
@@ -84,6 +88,11 @@ class Pipeline:
         the one after a live source stands for all of its readers: (source, "")."""
         self.retired: dict[tuple[str, str], int] = {}
         """What the links of the runs before dropped."""
+        self.memories: dict[str, Memory] = {}
+        """What stages are to recall once they open."""
+        self.settled = asyncio.Event()
+        """Set once the first run has opened everything, or has ended without."""
+        self._life: Life | None = None  # of the current run
         self._run_kit = kit
         """As `kit`, with a seed for this run: else each would give its events the same names."""
         self._left: list[Runner] = []  # threads of a run before that did not come back
@@ -121,12 +130,35 @@ class Pipeline:
             self._resumed.set()
 
     def follow(self, before: "Pipeline") -> None:
-        """Go on where one of the same name was, before the first run: no packet's key comes twice."""
+        """Go on where one of the same name was, before the first run: no packet's key comes twice.
+
+        What people set while that ran stays where it can: pauses, pins, and values of live options
+        of which the file has not changed. So does what its stages remembered.
+        """
         # Their devices are in use until those threads are back.
         self._left = before._left  # noqa: SLF001  of its own kind
+        if self.kit.seed is not None:  # else events would get the names that others had
+            self._run_kit = replace(self.kit, seed=before._run_kit.seed)  # noqa: SLF001
         self.epochs |= {s: epoch for s, epoch in before.epochs.items() if s in self.epochs}
+        same = remembering(before.given, self.given)
+        self.memories = {id_: m for id_, m in before.memories.items() if id_ in same}
+        self.plan = with_tuned(self.plan, before.given, before.plan)
+        for stage, dial in self.dials.items():
+            if stage in before.dials:
+                names = [variant.name for variant in self.plan.stages[stage].variants]
+                known = enumerate(before.plan.stages[stage].variants)
+                rungs = {rung: names.index(v.name) for rung, v in known if v.name in names}
+                dial.follow(before.dials[stage], rungs)
         for holder in before.held_by:
             self.pause(holder)
+
+    def keep_for(self, coming: Plan) -> None:
+        """Before a stop: let stages that are the same in another plan remember what they know.
+
+        What they have open is then not ended; `follow` hands it on. On the event loop.
+        """
+        if self._life is not None:
+            self._life.keep = remembering(self.given, coming)
 
     def tune(self, stage: StagePlan) -> None:
         """Put other live options into a stage, for this run and those to come. On the event loop.
@@ -151,10 +183,11 @@ class Pipeline:
         await first_of(stop.wait(), all_ended(self._left))  # never two runs at once
         if self.held and not stop.is_set():
             self.state, self.why = "paused", ""
+            self.settled.set()
             return Outcome("paused")
         self._pausing = pausing = asyncio.Event()
         failed = asyncio.Event()
-        life = Life(self.budget, wake=from_threads(failed))
+        self._life = life = Life(self.budget, wake=from_threads(failed))
         self.state, self.why = "starting", ""
         runners = self._build(life)
         try:
@@ -164,6 +197,7 @@ class Pipeline:
                 for runner in reversed(runners):
                     runner.go()
                 self.state = "running"
+                self.settled.set()
                 hangs = self._tell_hangs()
                 ended = all_ended(runners)
                 await first_of(stop.wait(), pausing.wait(), failed.wait(), ended, hangs)
@@ -171,6 +205,8 @@ class Pipeline:
             paused = pausing.is_set()
             life.stopping.set()  # sources end first; each lane's end closes the links behind it
             stuck = await self._drained(runners, life)
+            self._life = None
+            self.memories = {id_: s.memory for id_, s in self.slots.items() if s.memory is not None}
             self._run_kit = _reseeded(self._run_kit)
         for crash in [runner.crash for runner in runners if runner.crash is not None]:
             self.log.error("a thread crashed", exc_info=(type(crash), crash, crash.__traceback__))
@@ -183,6 +219,7 @@ class Pipeline:
         else:
             outcome = Outcome("finished", stuck=stuck)
         self.state, self.why = outcome.ending, outcome.why
+        self.settled.set()
         return outcome
 
     # -- building ---------------------------------------------------------------------------
@@ -215,6 +252,8 @@ class Pipeline:
         """The stages of this pipeline in fresh slots, cut into lanes or all in one."""
         lanes = Lanes(self.plan, lambda stage: self._slot(stage, life), self._gate, cuts=cuts)
         self.slots = {slot.id: slot for slot in lanes.slots()}
+        for slot in self.slots.values():
+            slot.memory = self.memories.get(slot.id)
         return lanes
 
     def inlet(self, source: StagePlan, life: Life, push: Callable[..., None]) -> Inlet:

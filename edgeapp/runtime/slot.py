@@ -16,15 +16,17 @@ from edgeapp.core.clock import NS, ns
 from edgeapp.core.context import Context
 from edgeapp.core.link import AnyPacket
 from edgeapp.core.message import Watched
-from edgeapp.core.meters import FAILED, FAULT, STOPPING, UNAVAILABLE, StageMeters
+from edgeapp.core.meters import FAILED, FAULT, STOPPING, UNAVAILABLE, LastFault, StageMeters
 from edgeapp.core.packet import ends_event
 from edgeapp.core.plugin import watched_topics
 from edgeapp.errors import BadPacket, PluginError, Stopping, Unavailable
 from edgeapp.plan.graph import StagePlan
 from edgeapp.runtime.kit import Kit, Life
+from edgeapp.runtime.memory import Memory, check_plain
 
 RETRY_FIRST_S = 0.25
 RETRY_MOST_S = 1.0
+_LONGEST_FAULT = 1_000
 STEADY_NS = 10 * NS
 """What worked for so long makes the next retry start from the shortest wait."""
 
@@ -87,6 +89,8 @@ class Slot:
         self._retry_ns = 0
         self._opened_ns = 0
         self._why_closed = FAULT
+        self.memory: Memory | None = None
+        """What the stage is to recall once it opens; after `wind_up`, what it remembered."""
         self._owed_lost = 0  # lost here or carried by packets that went nowhere
         self._parts_of: tuple[str, int, int] | None = None
         self._parts = 0
@@ -101,12 +105,11 @@ class Slot:
             return False
         self.busy_since_ns = self._now_ns()
         try:
-            stage = self._build()
-            if hasattr(stage, "__enter__"):
-                self._open_things.enter_context(stage)
-            if self.plan.plugin.is_async:
-                self._runner = self._open_things.enter_context(asyncio.Runner())
-            self._bind(stage)
+            stage = self._set_up()
+            if self.memory is not None and not self._recall(stage, self.memory):
+                self._close_quietly()
+                self.busy_since_ns = self._now_ns()
+                stage = self._set_up()  # afresh
         except Unavailable as error:
             self._close_quietly()
             self._wait_for(error)
@@ -125,6 +128,53 @@ class Slot:
             self.log.info("available again")
             self.waiting_for = None
         return True
+
+    def _set_up(self) -> Any:
+        stage = self._build()
+        if hasattr(stage, "__enter__"):
+            self._open_things.enter_context(stage)
+        if self.plan.plugin.is_async:
+            self._runner = self._open_things.enter_context(asyncio.Runner())
+        self._bind(stage)
+        return stage
+
+    def _recall(self, stage: Any, memory: Memory) -> bool:
+        """Give a stage what it knew in the pipeline before; False when it could not take it."""
+        self.memory = None
+        try:
+            stage.recall(memory.known)
+        except BaseException as error:
+            self._let_out(error)
+            self._tell("stage could not recall, and starts afresh", error)
+            return False
+        return True
+
+    def wind_up(self) -> list[AnyPacket]:
+        """The stream ended: what the stage still holds, unless it remembers that for another."""
+        return [] if self.id in self._life.keep and self._remember() else self.flush()
+
+    def _remember(self) -> bool:
+        """Ask the stage what it knows; whether there is something to recall."""
+        if self._stage is None:
+            return self.memory is not None  # it never came to recall that
+        self.busy_since_ns = self._now_ns()
+        try:
+            known = self._stage.remember()
+            check_plain(known)
+        except BaseException as error:
+            self._let_out(error)
+            self._tell("stage could not remember", error)
+            return False
+        finally:
+            self.busy_since_ns = 0
+        self.memory = self._memory(known)
+        return True
+
+    def _memory(self, known: Any) -> Memory:
+        return Memory(known)
+
+    def _tell(self, event: str, error: BaseException) -> None:
+        self.log.error(event, exc_info=(type(error), error, error.__traceback__))
 
     def close(self) -> None:
         """Close the stage. What it raises is logged and goes no further."""
@@ -297,6 +347,7 @@ class Slot:
     def _fault(self, error: BaseException, packet: AnyPacket | None) -> bool:
         """Count and log a fault; False when the budget is spent and the pipeline comes down."""
         self.meters.faults += 1
+        self.meters.last_fault = LastFault(_sentence(error), self._now_ns())
         self.log.error(
             "stage raised",
             packet=None if packet is None else _name(packet),
@@ -306,6 +357,16 @@ class Slot:
             return True
         self._life.fail(f"stage '{self.id}' keeps raising: {error!r}")
         return False
+
+
+def _sentence(error: BaseException) -> str:
+    """What was raised, in a line: the message may be missing, long, or raise itself."""
+    try:
+        said = str(error)[:_LONGEST_FAULT]
+    except Exception:
+        said = ""
+    kind = type(error).__name__
+    return f"{kind}: {said}" if said else kind
 
 
 def _name(packet: AnyPacket) -> str:

@@ -7,6 +7,7 @@ from edgeapp.core.link import AnyPacket
 from edgeapp.core.packet import At, Packet
 from edgeapp.core.payload import Payload
 from edgeapp.errors import BadPacket, Unavailable
+from edgeapp.runtime.memory import Memory
 from edgeapp.runtime.results import listed, new_packet, several
 from edgeapp.runtime.slot import Slot
 
@@ -85,6 +86,15 @@ class TransformSlot(Slot):
         return packet.part
 
     _newest_in: AnyPacket | None = None
+
+    def _recall(self, stage: Any, memory: Memory) -> bool:
+        self._newest_in = memory.newest
+        self._parts_of, self._parts = memory.parts_of, memory.parts
+        return super()._recall(stage, memory)
+
+    def _memory(self, known: Any) -> Memory:
+        newest = None if self._newest_in is None else self._newest_in._replace(value=None)
+        return Memory(known, newest, self._parts_of, self._parts)
 
     def flush(self) -> list[AnyPacket]:
         """What the transform still holds; stamped like the newest packet that it took."""

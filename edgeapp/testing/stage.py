@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -117,13 +117,16 @@ def run_stage(
     on_change: Sequence[str] = (),
     ttl_s: float | None = None,
     arrived: Mapping[str, bytes] | None = None,
+    reloaded_at: int | None = None,
 ) -> Ran:
     """Run a transform, an action or an output on packets, `burst` of them at a time.
 
     The clock follows the packets' stream time. Faults are logged and counted, as in a pipeline.
     `data_dir` is where the stage's state lies (`<data_dir>/test/stage`), a throw-away folder by
     default. `every_s`, `when`, `on_change`, `ttl_s`: the framework's keys of that name. `arrived`: the
-    newest message of topics that the stage watches, come at stream time 0.
+    newest message of topics that the stage watches, come at stream time 0. `reloaded_at`: after so
+    many packets the pipeline is reloaded: another stage recalls what this one remembered, and the
+    epochs of further packets are one higher.
 
     Raises:
         PluginError: the class breaks the contract of plugins.
@@ -139,13 +142,23 @@ def run_stage(
             "ttl_s": ttl_s,
         }
         kit, uplink, log = _kit(Path(folder), clock, arrived)
-        slot = _slot(cls, options, kit, keys)
+        meters = StageMeters()
+        slot = _slot(cls, options, kit, keys, meters)
         out: list[AnyPacket] = []
         slot.open()
         waiting: list[AnyPacket] = []
-        for packet in packets:
+        epochs = 0
+        for position, packet in enumerate(packets):
             clock.set_ns(packet.t_ns)
-            waiting.append(packet)
+            if position == reloaded_at:
+                out += slot.handle(waiting) + slot.wind_up()
+                waiting, epochs = [], 1
+                slot.close()
+                memory = slot.memory
+                slot = _slot(cls, options, replace(kit, seed=1), keys, meters)
+                slot.memory = memory
+                slot.open()
+            waiting.append(packet._replace(epoch=packet.epoch + epochs))
             if len(waiting) == burst:
                 out += slot.handle(waiting)
                 waiting = []
@@ -153,7 +166,7 @@ def run_stage(
             out += slot.handle(waiting)
         out += slot.flush()
         slot.close()
-    return Ran(out, uplink.messages, slot.meters, log)
+    return Ran(out, uplink.messages, meters, log)
 
 
 def run_source(
@@ -214,6 +227,7 @@ def _slot(
     options: Mapping[str, Any] | Options,
     kit: Kit,
     keys: Mapping[str, Any],
+    meters: StageMeters,
 ) -> Slot:
     plugin = register(cls)
     if plugin.kind not in {"transform", "action", "output"}:
@@ -226,7 +240,9 @@ def _slot(
         consumers=(),
         **keys,
     )
-    return slot_class(plugin)(plan, "test", kit, Life(FaultBudget(kit.clock)), StageMeters())
+    remembers = hasattr(cls, "remember") and hasattr(cls, "recall")
+    life = Life(FaultBudget(kit.clock), keep=frozenset({"stage"} if remembers else ()))
+    return slot_class(plugin)(plan, "test", kit, life, meters)
 
 
 def _kit(

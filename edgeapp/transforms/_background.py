@@ -46,6 +46,14 @@ class Background:
         self._warm_up_s = warm_up_s
         self._count = 1
 
+    def remember(self) -> tuple[Levels, Levels, float, int]:
+        """The scene, and how well it is known."""
+        return self._mean, self._spread, self._warm_up_s, self._count
+
+    def recall(self, memory: tuple[Levels, Levels, float, int]) -> None:
+        """Know it again."""
+        self._mean, self._spread, self._warm_up_s, self._count = memory
+
     def tune(self, contrast: float) -> None:
         """Another `contrast`."""
         self._contrast = np.float32(contrast)

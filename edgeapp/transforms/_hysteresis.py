@@ -1,7 +1,8 @@
 """When one score is high for a while: from where to where, and whether that is long enough."""
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,9 @@ class Episode:
     """Whether the score fell below `leave` at the end, and has not reached `enter` since."""
 
 
+WatchMemory = tuple[tuple[tuple[int, float], ...], tuple[Any, ...] | None]
+
+
 class Watch:
     """Watches one score, which stands for one stretch of time after the other.
 
@@ -42,6 +46,16 @@ class Watch:
         """When the latest high scores began, and how high they were."""
         self.episode: Episode | None = None
         """The one that lasts."""
+
+    def remember(self) -> WatchMemory:
+        """The high scores of late, and the episode that lasts."""
+        return tuple(self._hits), None if self.episode is None else astuple(self.episode)
+
+    def recall(self, memory: WatchMemory) -> None:
+        """Go on with that."""
+        hits, episode = memory
+        self._hits.extend(hits)
+        self.episode = None if episode is None else Episode(*episode)
 
     def hear(self, score: float, begin_ns: int, end_ns: int) -> Episode | None:
         """Take the next score; the episode that is over with it."""

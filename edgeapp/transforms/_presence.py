@@ -1,12 +1,12 @@
 """Which tracks are still there, for the stages that turn tracks into events."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import astuple, dataclass
+from typing import Any, Literal
 
 import numpy as np
 
-from edgeapp.api import Packet, Tracks, View
+from edgeapp.api import Packet, Run, RunMemory, Tracks, View
 from edgeapp.transforms._boxes import Floats, shown
 
 Box = tuple[float, float, float, float]
@@ -20,6 +20,9 @@ class _Last:
     box: Box
     missing_ns: int | None = None
     """When a picture first showed its place without it."""
+
+
+PresenceMemory = tuple[RunMemory | None, dict[int, tuple[Any, ...]], int]
 
 
 class Presence:
@@ -36,19 +39,31 @@ class Presence:
     def __init__(self, gone_ns: int) -> None:
         self.gone_ns = gone_ns
         """How long a track is looked for in vain until it is gone."""
-        self._run: tuple[str, int] | None = None
+        self._run = Run()
         self._last: dict[int, _Last] = {}
         self.t_ns = 0
         """Stream time of the newest packet, for what ends after it."""
 
     def restarted(self, packet: Packet[Tracks]) -> bool:
         """Whether the source was reopened: then no track goes on. True for the first packet."""
-        run = (packet.origin, packet.epoch)
-        if run == self._run:
+        if not self._run.began(packet):
             return False
-        self._run = run
         self._last.clear()
         return True
+
+    def remember(self) -> "PresenceMemory":
+        """Which tracks are there."""
+        return (
+            self._run.remember(),
+            {one: astuple(last) for one, last in self._last.items()},
+            self.t_ns,
+        )
+
+    def recall(self, memory: "PresenceMemory") -> None:
+        """Look for them again."""
+        run, last, self.t_ns = memory
+        self._run.recall(run)
+        self._last = {one: _Last(*known) for one, known in last.items()}
 
     def follow(self, packet: Packet[Tracks]) -> Iterator[int]:
         """Look at one picture; gives the ids of the tracks that are gone."""

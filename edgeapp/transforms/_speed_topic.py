@@ -36,6 +36,14 @@ class SpeedTopic:
         self._speed: tuple[float, int] | None = None
         self._malformed = 0
 
+    def remember(self) -> tuple[float, int] | None:
+        """The newest speed, and when it came."""
+        return self._speed
+
+    def recall(self, memory: tuple[float, int] | None) -> None:
+        """Go by that until another one comes."""
+        self._speed = memory
+
     def rpm(self) -> float | None:
         """Turns per minute, either way round; None: nobody has said so for too long."""
         newest = self._watched.latest()

@@ -31,6 +31,14 @@ class SteadyLevel:
         """Begin anew."""
         self.level, self._way = None, 0
 
+    def remember(self) -> tuple[int | None, int, int, int]:
+        """Where it is, and where it is about to go."""
+        return self.level, self._way, self._since_ns, self._nearest
+
+    def recall(self, memory: tuple[int | None, int, int, int]) -> None:
+        """Go on from there."""
+        self.level, self._way, self._since_ns, self._nearest = memory
+
     def see(self, value: float, t_ns: int) -> bool:
         """Take the next value; whether the level changed. Times never go back."""
         now = self.level if self.level is not None else -1

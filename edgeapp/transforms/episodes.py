@@ -135,6 +135,18 @@ class _Label:
         self.told: _Told | None = None
         """While an episode lasts."""
 
+    def remember(self) -> tuple[Any, ...]:
+        told = self.told
+        said = None
+        if told is not None:
+            said = told.began_ns, told.shown, told.image, told.event, told.told_ns
+        return self.watch.remember(), self.free_ns, said
+
+    def recall(self, memory: tuple[Any, ...]) -> None:
+        watch, self.free_ns, said = memory
+        self.watch.recall(watch)
+        self.told = None if said is None else _Told(*said)
+
 
 class _Mean:
     """The mean of the scores of the last so many nanoseconds of stream time; 0: of the last one."""
@@ -143,6 +155,13 @@ class _Mean:
         self._over_ns = over_ns
         self._kept: deque[tuple[int, _Scores]] = deque()
         self._sum: Any = 0.0
+
+    def remember(self) -> tuple[tuple[tuple[int, _Scores], ...], Any]:
+        return tuple(self._kept), self._sum
+
+    def recall(self, memory: tuple[tuple[tuple[int, _Scores], ...], Any]) -> None:
+        kept, self._sum = memory
+        self._kept.extend(kept)
 
     def of(self, now_ns: int, scores: _Scores) -> _Scores:
         """Take the scores of now; the mean with those before."""
@@ -212,6 +231,31 @@ class Episodes:
         """Up to where scores were heard."""
         self._last_ns = 0
 
+    def remember(self) -> dict[str, Any]:
+        """What lasts, and all that was heard of late."""
+        return {
+            "run": self._continuity.run.remember(),
+            "known": self._known,
+            "names": self._names,
+            "chosen": self._chosen,
+            "labels": {index: label.remember() for index, label in self._labels.items()},
+            "lasting": self._lasting,
+            "mean": self._mean.remember(),
+            "times": (self._first_ns, self._heard_ns, self._last_ns),
+        }
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """Go on with what lasts, as if nothing had been heard while the pipeline was reloaded."""
+        self._continuity.run.recall(memory["run"])
+        self._restart(memory["names"])
+        self._known, self._chosen = memory["known"], memory["chosen"]
+        self._lasting = memory["lasting"]
+        self._mean.recall(memory["mean"])
+        self._first_ns, self._heard_ns, self._last_ns = memory["times"]
+        for index, label in memory["labels"].items():
+            self._labels[index] = _Label(self._names[index], self._rules, 0)
+            self._labels[index].recall(label)
+
     def process(self, packet: Packet[Labels | Score]) -> list[At[Event]]:
         """What begins, goes on and ends with this packet.
 
@@ -223,7 +267,7 @@ class Episodes:
         if self._continuity.broken(packet):
             out += self._end_all("lost" if run == self._run else "reopened")
             self._restart(self._names)
-            self._run = run
+        self._run = run
         if isinstance(value, Labels):
             labels, image, scores = value.labels, value.image, value.scores
         else:

@@ -4,7 +4,7 @@ from typing import Self, TypeVar
 
 from pydantic import model_validator
 
-from edgeapp.api import Context, Field, Options, Packet, Payload, transform
+from edgeapp.api import Context, Field, Options, Packet, Payload, Run, RunMemory, transform
 
 NS = 1_000_000_000
 
@@ -40,15 +40,23 @@ class Every:
         del context  # needs nothing from outside
         self._period_ns = round((options.seconds or 0) * NS)
         self._packets = options.packets
-        self._run: tuple[str, int] | None = None
+        self._run = Run()
         self._due_ns = 0
         self._count = 0
 
+    def remember(self) -> tuple[RunMemory | None, int, int]:
+        """When the next one is due, and how many there were."""
+        return self._run.remember(), self._due_ns, self._count
+
+    def recall(self, memory: tuple[RunMemory | None, int, int]) -> None:
+        """Keep the pace over a reload."""
+        run, self._due_ns, self._count = memory
+        self._run.recall(run)
+
     def process(self, packet: Packet[AnyPayload]) -> AnyPayload | None:
         """The packet's value, when it is its turn."""
-        run = (packet.origin, packet.epoch)
-        if run != self._run:
-            self._run, self._due_ns, self._count = run, packet.t_ns, 0
+        if self._run.began(packet):
+            self._due_ns, self._count = packet.t_ns, 0
         if self._packets is not None:
             turn = self._count % self._packets == 0
             self._count += 1

@@ -15,6 +15,8 @@ from edgeapp.api import (
     Payload,
     Reads,
     Rule,
+    Run,
+    RunMemory,
     Score,
     transform,
 )
@@ -76,7 +78,7 @@ class Gate:
     def __init__(self, options: GateOptions, context: Context) -> None:
         self.tune(options)
         self._holds = None if options.when is None else Matcher(options.when, context.log)
-        self._run: tuple[str, int] | None = None
+        self._run = Run()
         self._open = False
         self._since_ns: int | None = None
 
@@ -86,11 +88,19 @@ class Gate:
         self._fall = options.rise_above if options.fall_below is None else options.fall_below
         self._hold_ns = round(options.for_s * NS)
 
+    def remember(self) -> tuple[RunMemory | None, bool, int | None]:
+        """Whether it is open, and since when it is about to be."""
+        return self._run.remember(), self._open, self._since_ns
+
+    def recall(self, memory: tuple[RunMemory | None, bool, int | None]) -> None:
+        """Be as open as before a reload."""
+        run, self._open, self._since_ns = memory
+        self._run.recall(run)
+
     def process(self, packet: Packet[Value]) -> Value | None:
         """The packet's value, while the gate is open."""
-        run = (packet.origin, packet.epoch)
-        if run != self._run:
-            self._run, self._open, self._since_ns = run, False, None
+        if self._run.began(packet):
+            self._open, self._since_ns = False, None
         rises = falls = False
         if self._rise is not None and self._fall is not None:
             score = packet.value

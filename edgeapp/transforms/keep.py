@@ -15,6 +15,8 @@ from edgeapp.api import (
     Live,
     Options,
     Packet,
+    Run,
+    RunMemory,
     transform,
 )
 from edgeapp.transforms._labels import Found, Wanted, one_or_many
@@ -80,7 +82,7 @@ class Keep:
         self._rule = None if options.when is None else Chooser(options.when, context.log)
         self._steady_ns = round(options.steady_s * NS)
         self._wanted = Wanted(options.label)
-        self._run: tuple[str, int] | None = None
+        self._run = Run()
         self._since_ns: int | None = None
 
     def tune(self, options: KeepOptions) -> None:
@@ -88,11 +90,19 @@ class Keep:
         self._options = options
         self._steady_ns = round(options.steady_s * NS)
 
+    def remember(self) -> tuple[RunMemory | None, int | None]:
+        """Since when there is something to keep."""
+        return self._run.remember(), self._since_ns
+
+    def recall(self, memory: tuple[RunMemory | None, int | None]) -> None:
+        """Go on counting `steady_s` over a reload."""
+        run, self._since_ns = memory
+        self._run.recall(run)
+
     def process(self, packet: Packet[Found]) -> Found | None:
         """What is kept of a picture's detections or tracks, or nothing."""
-        run = (packet.origin, packet.epoch)
-        if run != self._run:
-            self._run, self._since_ns = run, None
+        if self._run.began(packet):
+            self._since_ns = None
         kept = cast(Found, packet.value.select(self._chosen(packet.value)))
         if not len(kept):
             self._since_ns = None

@@ -1,14 +1,14 @@
 """Counting what crosses lines, in each direction."""
 
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import Annotated, Self
+from dataclasses import astuple, dataclass, field
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, field_validator, model_validator
 
 from edgeapp.api import Context, Event, Field, Live, Options, Packet, Tracks, event_id, transform
 from edgeapp.transforms._labels import Wanted, one_or_many
-from edgeapp.transforms._presence import Anchor, Presence, anchors, box_of
+from edgeapp.transforms._presence import Anchor, Presence, PresenceMemory, anchors, box_of
 from edgeapp.transforms._shapes import Point, turn
 
 NS = 1_000_000_000
@@ -94,6 +94,11 @@ class _Side:
     """Directions that it was counted in already; True is to the right."""
 
 
+LinesMemory = tuple[
+    PresenceMemory, dict[int, dict[str, tuple[Any, ...]]], dict[str, dict[str, int]]
+]
+
+
 @transform("lines")
 class Lines:
     """Count what crosses lines, once for each thing and direction.
@@ -116,6 +121,24 @@ class Lines:
         """Another band or time, from the next picture on; the counts stay."""
         self._options = options
         self._presence.gone_ns = round(options.gone_s * NS)
+
+    def remember(self) -> LinesMemory:
+        """Who is on which side, and the counts."""
+        sides = {
+            one: {line: astuple(side) for line, side in known.items()}
+            for one, known in self._sides.items()
+        }
+        return self._presence.remember(), sides, {k: dict(v) for k, v in self._totals.items()}
+
+    def recall(self, memory: LinesMemory) -> None:
+        """Go on counting after a reload."""
+        presence, sides, totals = memory
+        self._presence.recall(presence)
+        self._sides = {
+            one: {line: _Side(*side) for line, side in known.items()}
+            for one, known in sides.items()
+        }
+        self._totals = {line: Counter(counts) for line, counts in totals.items()}
 
     def process(self, packet: Packet[Tracks]) -> list[Event]:
         """The crossings that this picture shows."""

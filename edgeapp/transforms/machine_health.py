@@ -2,11 +2,22 @@
 
 from dataclasses import asdict
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
-from edgeapp.api import At, BadPacket, Context, Event, Packet, Phase, Signal, event_id, transform
+from edgeapp.api import (
+    At,
+    BadPacket,
+    Context,
+    Event,
+    Packet,
+    Phase,
+    Run,
+    Signal,
+    event_id,
+    transform,
+)
 from edgeapp.transforms import _spectral
 from edgeapp.transforms._alarm_store import Alarm, AlarmStore
 from edgeapp.transforms._bands import ACCELERATION, Velocity
@@ -57,7 +68,7 @@ class MachineHealth:
         self._complained = False
         self._newest = 0
         self._alarm: Alarm | None = None
-        self._stream: tuple[str, int] | None = None
+        self._run = Run()
         self._last_ns = 0
         self._running_since_ns: int | None = None
         self._velocity: tuple[tuple[float, int], Velocity] | None = None
@@ -91,6 +102,37 @@ class MachineHealth:
     ) -> None:
         """Nothing is left to do: what is to be recalled is on disk."""
 
+    def remember(self) -> dict[str, Any]:
+        """The zone, the alarm, and what was told of them."""
+        return {
+            "run": self._run.remember(),
+            "steady": self._steady.remember(),
+            "speed": None if self._speed_topic is None else self._speed_topic.remember(),
+            "newest": self._newest,
+            "alarm": None if self._alarm is None else asdict(self._alarm),
+            "last_ns": self._last_ns,
+            "running_since_ns": self._running_since_ns,
+            "zone_event": self._zone_event,
+            "alarm_event": self._alarm_event,
+            "alarm_told": self._alarm_told,
+            "measured": self._measured,
+        }
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """Judge on from there after a reload."""
+        self._run.recall(memory["run"])
+        self._steady.recall(memory["steady"])
+        if self._speed_topic is not None:
+            self._speed_topic.recall(memory["speed"])
+        self._newest = memory["newest"]
+        self._alarm = None if memory["alarm"] is None else Alarm(**memory["alarm"])
+        self._last_ns = memory["last_ns"]
+        self._running_since_ns = memory["running_since_ns"]
+        self._zone_event = memory["zone_event"]
+        self._alarm_event = memory["alarm_event"]
+        self._alarm_told = memory["alarm_told"]
+        self._measured = memory["measured"]
+
     def acknowledge(self) -> str:
         """Say that somebody has seen the alarm; it ends once it is over. Tells what that did."""
         alarm = self._alarm
@@ -109,9 +151,8 @@ class MachineHealth:
         speed = self._speed(signal)
         channel, mm_s = self._worst(signal)
         events: list[Event | At[Event]] = []
-        if (packet.origin, packet.epoch) != self._stream:
+        if self._run.began(packet):
             events += [At(event, self._last_ns) for event in self.flush()]
-            self._stream = (packet.origin, packet.epoch)
             self._running_since_ns = None
         self._last_ns = packet.t_ns
         self._measured = {"velocity_mm_s": round(mm_s, 4), "channel": channel}

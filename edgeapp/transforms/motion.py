@@ -1,12 +1,23 @@
 """Motion: pictures go on only when, and where, something moves in them."""
 
 from math import ceil
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeapp.api import Context, Field, Image, Live, Options, Packet, View, transform
+from edgeapp.api import (
+    Context,
+    Field,
+    Image,
+    Live,
+    Options,
+    Packet,
+    Run,
+    RunMemory,
+    View,
+    transform,
+)
 from edgeapp.core.opencv import cv2
 from edgeapp.core.privacy import touched
 from edgeapp.transforms._background import Background
@@ -76,6 +87,11 @@ class MotionOptions(Options):
     )
 
 
+MotionMemory = tuple[
+    RunMemory | None, tuple[tuple[int, int], View] | None, int, int, tuple[Any, ...] | None
+]
+
+
 @transform("motion")
 class Motion:
     """Pass pictures only while something moves, and now and then one while nothing does.
@@ -87,7 +103,11 @@ class Motion:
     def __init__(self, options: MotionOptions, _context: Context) -> None:
         self.tune(options)
         self._warm_up_ns = round(options.warm_up_s * NS)
-        self._run: tuple[str, int, tuple[int, int], View] | None = None
+        self._run = Run()
+        self._shape: tuple[tuple[int, int], View] | None = None
+        """Size and view of the pictures."""
+        self._known: tuple[Any, ...] | None = None
+        """What is recalled of the scene, until the first picture shows it again."""
         self._warm_ns = 0
         self._passed_ns = 0
 
@@ -101,17 +121,31 @@ class Motion:
         if self._scene is not None:
             self._scene.tune(options)
 
+    def remember(self) -> "MotionMemory":
+        """The scene."""
+        scene = self._known if self._scene is None else self._scene.remember()
+        return self._run.remember(), self._shape, self._warm_ns, self._passed_ns, scene
+
+    def recall(self, memory: "MotionMemory") -> None:
+        """Know the scene again after a reload, if it is seen from where it was."""
+        run, self._shape, self._warm_ns, self._passed_ns, self._known = memory
+        self._run.recall(run)
+
     def process(self, packet: Packet[Image]) -> Image | None:
         """The picture, the part of it that moves, or nothing."""
         image, t_ns = packet.value, packet.t_ns
-        run = (packet.origin, packet.epoch, image.size, image.view)
+        shape = image.size, image.view
+        known, self._known = self._known, None
+        fresh = self._run.began(packet) or shape != self._shape
+        self._shape = shape
         scene = self._scene
-        if scene is None or run != self._run:
-            self._run = run
-            self._scene = _Scene(image, t_ns, self._options)
-            self._warm_ns = t_ns + self._warm_up_ns
-            self._passed_ns = t_ns
-            return image
+        if fresh or scene is None:
+            scene = self._scene = _Scene(image, t_ns, self._options)
+            if fresh or known is None:
+                self._warm_ns = t_ns + self._warm_up_ns
+                self._passed_ns = t_ns
+                return image
+            scene.recall(known)
         scene.look(image, t_ns)
         if t_ns < self._warm_ns:
             passed = image
@@ -167,6 +201,15 @@ class _Scene:
         """Other limits of what counts."""
         self._least = max(1, round(options.min_area * self._moved_ns.size))
         self._background.tune(options.min_contrast)
+
+    def remember(self) -> tuple[Any, ...]:
+        """What it looks like, and where something moved."""
+        return self.moved_ns, self._seen_ns, self._moved_ns, self._background.remember()
+
+    def recall(self, memory: tuple[Any, ...]) -> None:
+        """Go on with that."""
+        self.moved_ns, self._seen_ns, self._moved_ns, background = memory
+        self._background.recall(background)
 
     def look(self, image: Image, t_ns: int) -> None:
         """See what moved since the picture before."""

@@ -1,9 +1,9 @@
 """Telling of every thing that is followed: when it comes, how it fares, when it is gone."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from math import hypot
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from edgeapp.api import (
     event_id,
     transform,
 )
-from edgeapp.transforms._presence import Box, Presence, box_of
+from edgeapp.transforms._presence import Box, Presence, PresenceMemory, box_of
 
 NS = 1_000_000_000
 
@@ -100,6 +100,22 @@ class Sightings:
         """Other times, from the next picture on."""
         self._update_ns = round(options.update_s * NS)
         self._presence.gone_ns = round(options.gone_s * NS)
+
+    def remember(self) -> tuple[PresenceMemory, dict[int, tuple[Any, ...]]]:
+        """What is there, with the best pictures."""
+        names = [one.name for one in fields(_Sighting)]
+        seen = {
+            one: tuple(getattr(sighting, name) for name in names)
+            for one, sighting in self._open.items()
+        }
+        return self._presence.remember(), seen
+
+    def recall(self, memory: tuple[PresenceMemory, dict[int, tuple[Any, ...]]]) -> None:
+        """Go on telling of what was there before a reload."""
+        presence, seen = memory
+        self._presence.recall(presence)
+        self._open = {one: _Sighting(*sighting) for one, sighting in seen.items()}
+        self._bytes = sum(_size(sighting.image) for sighting in self._open.values())
 
     def process(self, packet: Packet[Tracks]) -> list[Event | At[Event]]:
         """What there is to tell after this picture."""

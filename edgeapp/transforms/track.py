@@ -4,14 +4,26 @@ Zhang et al., "ByteTrack: Multi-Object Tracking by Associating Every Detection B
 What the paper counts in frames is seconds of stream time here, and a picture need not show all.
 """
 
-from dataclasses import dataclass
-from typing import Annotated, Self
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import field_validator, model_validator
 
-from edgeapp.api import Context, Detections, Field, Live, Options, Packet, Tracks, View, transform
+from edgeapp.api import (
+    Context,
+    Detections,
+    Field,
+    Live,
+    Options,
+    Packet,
+    Run,
+    RunMemory,
+    Tracks,
+    View,
+    transform,
+)
 from edgeapp.transforms._assignment import pairs
 from edgeapp.transforms._boxes import overlaps, shown
 from edgeapp.transforms._kalman import Motion
@@ -130,6 +142,9 @@ class _Followed(Motion):
         )
 
 
+TrackMemory = tuple[RunMemory | None, dict[str, NDArray[Any]], int, int, tuple[str, ...], float]
+
+
 def _none() -> _Followed:
     return _Followed.new(np.empty((0, 4)), np.empty(0, np.int64), 0)
 
@@ -153,7 +168,7 @@ class Track:
         self._wanted = Wanted(options.label)
         self._lost_ns = round(options.lost_s * NS)
         self._sure = max(options.keep_score, options.enter_score - _SURE_BELOW_ENTER)
-        self._run: tuple[str, int] | None = None
+        self._run = Run()
         self._followed = _none()
         self._t_ns = 0
         self._next_id = 0
@@ -164,9 +179,21 @@ class Track:
         """Other scores, from the next picture on."""
         self._options = options
 
+    def remember(self) -> "TrackMemory":
+        """What is followed, and the next id."""
+        things = {one.name: getattr(self._followed, one.name) for one in fields(_Followed)}
+        run = self._run.remember()
+        return run, things, self._t_ns, self._next_id, self._labels, self._aspect
+
+    def recall(self, memory: "TrackMemory") -> None:
+        """Know the same things again after a reload."""
+        run, things, self._t_ns, self._next_id, self._labels, self._aspect = memory
+        self._run.recall(run)
+        self._followed = _Followed(**things)
+
     def process(self, packet: Packet[Detections]) -> Tracks:
         """The detections that belong to known things."""
-        if (packet.origin, packet.epoch) != self._run:
+        if self._run.began(packet):
             self._begin(packet)
         found, t_ns = self._wanted.of(packet.value), packet.t_ns
         if found.labels is not self._labels:
@@ -200,7 +227,7 @@ class Track:
     # -- time -------------------------------------------------------------------------------
 
     def _begin(self, packet: Packet[Detections]) -> None:
-        self._run, self._t_ns = (packet.origin, packet.epoch), packet.t_ns
+        self._t_ns = packet.t_ns
         self._followed = _none()
         if not self._next_id:
             before = (packet.epoch << _EPOCH_BITS) + packet.seq + (packet.part > 0)

@@ -1,7 +1,7 @@
 """Telling who is in which part of the picture, from entering to leaving."""
 
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import astuple, dataclass
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import field_validator
@@ -22,7 +22,14 @@ from edgeapp.api import (
 )
 from edgeapp.transforms._labels import Wanted, one_or_many
 from edgeapp.transforms._polygon import PolygonOption
-from edgeapp.transforms._presence import Anchor, Box, Presence, anchors, box_of
+from edgeapp.transforms._presence import (
+    Anchor,
+    Box,
+    Presence,
+    PresenceMemory,
+    anchors,
+    box_of,
+)
 from edgeapp.transforms._shapes import contains
 
 NS = 1_000_000_000
@@ -116,6 +123,19 @@ class Zones:
         self._leave_ns = round(options.leave_s * NS)
         self._dwell_ns = None if options.dwell_s is None else round(options.dwell_s * NS)
         self._presence.gone_ns = round(options.gone_s * NS)
+
+    def remember(self) -> tuple[PresenceMemory, dict[tuple[int, str], tuple[Any, ...]]]:
+        """Who is in which zone."""
+        stays = {key: astuple(stay) for key, stay in self._stays.items()}
+        return self._presence.remember(), stays
+
+    def recall(self, memory: tuple[PresenceMemory, dict[tuple[int, str], tuple[Any, ...]]]) -> None:
+        """Go on with all stays as they were before a reload."""
+        presence, stays = memory
+        self._presence.recall(presence)
+        self._stays = {key: _Stay(*stay) for key, stay in stays.items()}
+        for (_, zone), stay in self._stays.items():
+            self._inside[zone] += stay.event != ""
 
     def process(self, packet: Packet[Tracks]) -> list[Event | At[Event]]:
         """What there is to tell after this picture."""
