@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edgeapp.cli.link_up import LinkUp
 from edgeapp.cli.watch import Watch
 from edgeapp.config.device import DeviceConfig, MqttConfig
+from edgeapp.config.metrics import MetricsConfig
 from edgeapp.core.context import Log
 from edgeapp.runtime.app import App
 from edgeapp.service.health import Health
@@ -47,7 +48,12 @@ class Beside:
         self._below = _below(device)
         self._healthy = healthy
         self._start = start or Start()
-        self._health = Health(app, safe=self._start.why if self._start.mode == "safe" else "")
+        fallen_back = self._start.mode == "last-good"
+        self._health = Health(
+            app,
+            safe=self._start.why if self._start.mode == "safe" else "",
+            note=self._start.sentence() if fallen_back else "",
+        )
         self._states = None if link.endpoint is None else _states(app, link, device, self._health)
 
     async def __call__(self, app: App) -> None:
@@ -92,6 +98,8 @@ class Beside:
             works["health"] = self._health.run()
         else:
             works["states"] = self._states.run()
+        if device.metrics is not None:
+            works["metrics"] = self._metrics(app, governor, device.metrics)
         if device.mqtt is not None:
             works |= self._on_mqtt(app, verbs, device.mqtt)
         with ExitStack() as stack:
@@ -112,6 +120,19 @@ class Beside:
             said = StatusSentence(app, governor, self._link.facts, first=self._start.sentence())
             works["heartbeat"] = Heartbeat(app, self._notifier, said).run()
         return works
+
+    def _metrics(self, app: App, governor: Facts, config: MetricsConfig) -> Awaitable[None]:
+        """What monitoring may ask for, within the device."""
+        from edgeapp.service.monitoring import Monitoring
+
+        monitoring = Monitoring(
+            app,
+            self._health,
+            uplink=self._link.facts,
+            governor=governor,
+            data_dir=self._device.data_dir,
+        )
+        return monitoring.run(config)
 
     def _on_mqtt(self, app: App, verbs: "Verbs", mqtt: MqttConfig) -> dict[str, Awaitable[None]]:
         """What a broker is needed for."""

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from edgeapp.config.metrics import MetricsFile
 from edgeapp.config.network import Host, Levels
 from edgeapp.config.pipeline import Settings
 from edgeapp.config.watchdog import WatchdogFile
@@ -99,6 +100,11 @@ class DeviceFile(Settings):
     watchdog: WatchdogFile = Field(
         default_factory=lambda: WatchdogFile.model_validate({}),
         description="What the device can bear; most of it the device says itself.",
+    )
+    metrics: MetricsFile | None = Field(
+        None,
+        description="Where Prometheus, and whoever else watches this device from within, may ask "
+        "how all is. Nowhere if not given.",
     )
     allow_commands: tuple[str, ...] = Field(
         (),

@@ -58,9 +58,9 @@ def all_well(statuses: Iterable[PipelineStatus]) -> bool:
     return all(map(is_well, statuses))
 
 
-def losses_of(stage: StageStatus) -> dict[str, int]:
+def losses_of(stage: StageStatus, *, lost: bool = True) -> dict[str, int]:
     """Packets that a stage let go though they were wanted, by reason; few reasons, and short."""
-    found: dict[str, int] = {LOST: stage.lost} if stage.lost else {}
+    found: dict[str, int] = {LOST: stage.lost} if lost and stage.lost else {}
     for reason, count in stage.dropped.items():
         if count:
             name = clean(reason)[:_LONGEST_REASON]
@@ -100,10 +100,15 @@ class _Sample(NamedTuple):
 class Health:
     """Looks at an application about once a second. On its event loop."""
 
-    def __init__(self, app: App, *, safe: str = "") -> None:
-        """Prepare. `safe`: why the device does without its pipelines; empty: it does not."""
+    def __init__(self, app: App, *, safe: str = "", note: str = "") -> None:
+        """Prepare.
+
+        `safe`: why the device does without its pipelines; empty: it does not. `note`: what there is
+        to say of one that is well.
+        """
         self._app = app
         self._safe = safe
+        self._note = note
         self._now_ns = app.kit.clock.now_ns
         self._began_ns = self._now_ns()
         self._word: tuple[str, int] = ("", self._began_ns)  # since when
@@ -148,6 +153,7 @@ class Health:
             while len(self._samples) > 2 and now_ns - self._samples[1].at_ns >= MINUTE_S * NS:  # noqa: PLR2004  one before
                 self._samples.popleft()
         word, why = _word(statuses, self._safe)
+        why = why or self._note
         if word != self._word[0]:
             self._word = word, now_ns
         self.notice = HealthNotice(

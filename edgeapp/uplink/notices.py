@@ -274,7 +274,7 @@ class HealthNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=True
     health: HealthWord
     """Ill: a pipeline has failed or is stuck. Safe: the device does without its pipelines."""
     why: str
-    """Of `ill` and `safe`."""
+    """Of `ill` and `safe`; else what there is to say, such as that the last good configuration runs."""
     since_s: float
     """For how long before `time` that is so."""
     up_s: float
