@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.servers.wheelhouse import cache
+
 SUITE = "bookworm"
 
 
@@ -37,20 +39,14 @@ def mirror() -> list[str]:
     return listed.splitlines()[:1]
 
 
-def kept() -> Path:
-    """The folder of what is fetched or built once for tests; EDGEAPP_TEST_CACHE names another."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgeapp-tests"
-    return Path(os.environ.get("EDGEAPP_TEST_CACHE") or home)
-
-
 def tree(debootstrap: str, packages: Sequence[str]) -> Path:
     """The smallest Debian with these packages and no others. Copy it: it is never written to.
 
     `debootstrap` is the program; it is run at the first call for these packages, as root.
     """
-    pristine = kept() / "-".join(["debian", SUITE, *sorted(packages)])
-    kept().mkdir(parents=True, exist_ok=True)
-    with (kept() / "lock").open("w") as lock:
+    pristine = cache() / "-".join(["debian", SUITE, *sorted(packages)])
+    cache().mkdir(parents=True, exist_ok=True)
+    with (cache() / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two test runs at once
         if not pristine.exists():
             unfinished = pristine.with_name(f"{pristine.name}.tmp")

@@ -20,7 +20,7 @@ from tests.servers.mosquitto import wait_until
 
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus"),
-    *("python3-minimal", "libpython3-stdlib", "python3-venv"),
+    *("python3-minimal", "libpython3-stdlib"),
     "iproute2",
 )
 _NEEDED = (
@@ -247,12 +247,12 @@ class Machine:
         """Copy a file, or what is in a folder, into the folder `target`."""
         within, what = (source, ".") if source.is_dir() else (source.parent, source.name)
         self.run(f"mkdir -p {shlex.quote(target)}")
-        packed = subprocess.Popen(
-            ["tar", "--create", f"--directory={within}", "--", what], stdout=subprocess.PIPE
-        )
         options = ["--extract", "--no-same-owner", f"--directory={target}"]
-        subprocess.run(self._inside("tar", *options), stdin=packed.stdout, check=True)
-        assert packed.wait() == 0
+        with subprocess.Popen(
+            ["tar", "--create", f"--directory={within}", "--", what], stdout=subprocess.PIPE
+        ) as packed:
+            subprocess.run(self._inside("tar", *options), stdin=packed.stdout, check=True)
+        assert packed.returncode == 0
 
     def _inside(self, *command: str) -> list[str]:
         """Argv that runs a command in there."""
