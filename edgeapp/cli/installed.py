@@ -1,5 +1,6 @@
 """What a command is about that names no file: what is installed on this device."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING
 from edgeapp.cli.arguments import existing
 from edgeapp.cli.program import program
 from edgeapp.config.folder import yaml_files
-from edgeapp.config.places import PIPELINES, Places, places
+from edgeapp.config.places import CONF_D, PIPELINES, SYSTEM, Places, places
 from edgeapp.errors import Complaint, ConfigError, Place
 
 if TYPE_CHECKING:
@@ -51,6 +52,27 @@ def chosen(
         remedy = f"put pipelines there, each a file *.yaml, or name one: {program()} {command} FILE"
         raise ConfigError([Complaint(Place(str(folder)), f"{what}, and no file was named", remedy)])
     return Chosen(list(found), of, service=True)
+
+
+def installed(
+    environment: Mapping[str, str] | None = None, *, device: Places = SYSTEM
+) -> Places | None:
+    """The installation that a command without --device is about: ours, else that of the device.
+
+    None where there is neither, or where we may not look into it.
+    """
+    environment = os.environ if environment is None else environment
+    own = places(environment)
+    if _is_there(own):
+        return own
+    if "CONFIGURATION_DIRECTORY" in environment:  # whoever says where it is means no other
+        return None
+    return device if _is_there(device) else None
+
+
+def _is_there(of: Places) -> bool:
+    parts = (of.device_file, of.config / CONF_D, of.pipelines)
+    return os.access(of.config, os.R_OK | os.X_OK) and any(map(os.path.lexists, parts))
 
 
 def configured(

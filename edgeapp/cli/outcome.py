@@ -47,6 +47,11 @@ COMMANDS = {
         f"check {_INSPECTION}",
         "[FILE...]",
     ),
+    "config": _Command(
+        "edgeapp.cli.config:app",
+        "Show the device configuration as it counts, and where each value came from.",
+        "config show --origin",
+    ),
     "graph": _Command(
         "edgeapp.cli.graph:graph",
         "Show how a pipeline is wired: stages, types, threads and links.",
@@ -204,7 +209,7 @@ def build_app() -> App:
         suppress_keyboard_interrupt=False,
     )
     for name, command in COMMANDS.items():
-        if name in {"plugins", "outbox", "thermal"}:  # groups of commands, with settings of its own
+        if name in {"plugins", "outbox", "thermal", "config"}:  # groups of commands, with settings of its own
             app.command(command.where, name=name, help=command.help)
             continue
         app.command(
