@@ -10,6 +10,7 @@ from edgeapp.core.bearing import BearingGeometry, BearingOrders
 from edgeapp.core.clock import Clock, FakeClock, samples_ns
 from edgeapp.core.context import Context, Log
 from edgeapp.core.message import Arrived, Message, Priority, Watched
+from edgeapp.core.needs import Needs
 from edgeapp.core.packet import At, Continuity, Hop, Packet, Run, RunMemory
 from edgeapp.core.payload import (
     Bands,
@@ -72,6 +73,7 @@ __all__ = [
     "Matcher",
     "Message",
     "Misfit",
+    "Needs",
     "Options",
     "OutputPath",
     "Packet",

@@ -19,6 +19,7 @@ from edgeapp.api import (
     Context,
     Field,
     InputPath,
+    Needs,
     Options,
     Packet,
     Secret,
@@ -26,6 +27,7 @@ from edgeapp.api import (
     action,
 )
 from edgeapp.core.clock import NS, ns
+from edgeapp.core.needs import ANYWHERE
 
 _FIRST_PAUSE_S, _MOST_PAUSE_S = 0.5, 8.0
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}
@@ -89,6 +91,11 @@ class WebhookOptions(Options):
         except OSError:
             raise ValueError(f"'{self.ca}' holds no certificates that can be read") from None
         return self
+
+    def needs(self) -> Needs:
+        """Its server; where the address is a secret, nobody knows which."""
+        hidden = frozenset({ANYWHERE} if _is_reference(self.url) else ())
+        return super().needs() | Needs(hosts=hidden)
 
     def remarks(self) -> tuple[str, ...]:
         """Whether others on the network could read along."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 
 from edgeapp.core.message import is_topic
+from edgeapp.core.needs import Needs, all_needs
 from edgeapp.core.payload import Payload
 
 Kind = Literal["source", "transform", "model", "action", "output"]
@@ -31,6 +32,31 @@ class Options(BaseModel):
         Each one is a sentence without the full stop. Pure: nothing is opened for it.
         """
         return ()
+
+    def longest_wait_s(self) -> float:
+        """Of a source: how long one call to its device may block, which is bounded by itself.
+
+        For so long it may be silent, whatever its `hang_s`, before it counts as stuck. 0: it looks
+        at `stopping` often enough.
+        """
+        return 0.0
+
+    def needs(self) -> Needs:
+        """What of the machine a stage with these options needs; a service is closed to the rest.
+
+        What options name is found: paths in /dev, addresses such as rtsp://host, `cred:name`, and
+        files of the types `InputPath` and `OutputPath`. Who needs more adds it to this. Pure.
+        """
+        found = Needs()
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            marks = [*field.metadata, *_within(field.annotation)]
+            if isinstance(value, Path) and _reads in marks:
+                found |= Needs(reads=frozenset({value}))
+            elif isinstance(value, Path) and _writes in marks:
+                found |= Needs(writes=frozenset({value}))
+            found |= all_needs((value,))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +87,10 @@ def _from_data(path: Path, info: ValidationInfo) -> Path:
     return info.context.data / path if isinstance(info.context, Surroundings) else path
 
 
-InputPath = Annotated[Path, AfterValidator(_from_folder)]
+_reads, _writes = AfterValidator(_from_folder), AfterValidator(_from_data)
+InputPath = Annotated[Path, _reads]
 """A file or folder that must exist, relative to the pipeline's file."""
-OutputPath = Annotated[Path, AfterValidator(_from_data)]
+OutputPath = Annotated[Path, _writes]
 """A file or folder to write, relative to the pipeline's data directory."""
 
 

@@ -39,6 +39,11 @@ class Secret:
             )
         self._where, self._name = match[1], match[2]
 
+    @property
+    def credential(self) -> str | None:
+        """The name of the systemd credential that it is; None: an environment variable."""
+        return self._name if self._where == "cred" else None
+
     def reveal(self, environment: Mapping[str, str] | None = None) -> str:
         """Read the secret now.
 
@@ -65,9 +70,10 @@ class Secret:
         except UnicodeDecodeError:
             problem = "it is not UTF-8 text"
         else:
-            if len(data) <= MOST_BYTES:
+            if text and len(data) <= MOST_BYTES:
                 return text
-            problem = f"it has more than {MOST_BYTES:,} bytes"
+            # The service is given an empty one for a file that is not there, so that it starts.
+            problem = f"it has more than {MOST_BYTES:,} bytes" if text else "it is empty"
         raise Unavailable(f"credential '{self._name}' cannot be read from '{file}': {problem}")
 
     def __repr__(self) -> str:

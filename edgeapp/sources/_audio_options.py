@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationInfo, WithJsonSchema, field_validator, model_validator
 
-from edgeapp.api import Field, Options, Surroundings
+from edgeapp.api import Field, Needs, Options, Surroundings
 from edgeapp.sources._flac import flac_recording
 from edgeapp.sources.vibration_raw import wav_recording
 from edgeapp.sources.vibration_readers import Recording
@@ -98,6 +98,12 @@ class AudioOptions(Options):
         if not path.is_file():
             raise ValueError(f"there is no file '{path}'")
         return str(path.absolute())
+
+    def needs(self) -> Needs:
+        """All sound devices: microphones are looked for by their names."""
+        if kind_of(self.device) is not DeviceKind.MICROPHONE:
+            return super().needs()
+        return super().needs() | Needs(nodes=frozenset({"/dev/snd/*"}))
 
     @field_validator("channels")
     @classmethod

@@ -10,12 +10,14 @@ from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
-from edgeapp.api import Field, Options, Secret, Surroundings
+from edgeapp.api import Field, Needs, Options, Secret, Surroundings
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """What a folder is searched for, in lower case."""
 
 _NETWORK = re.compile(r"(rtsp|rtsps|http|https)://", re.IGNORECASE)
+_SLOW_TO_OPEN_S = 5.0
+"""What a camera may need to begin, beside `silence_s`."""
 _V4L2 = re.compile(r"\d{1,3}|/dev/.+")
 
 
@@ -68,6 +70,10 @@ class CameraDevice(Options):
         3.0, ge=0.5, le=60, description="Without a picture for so long, a camera counts as gone."
     )
 
+    def longest_wait_s(self) -> float:
+        """To open it and to wait for a picture, each bounded by `silence_s`."""
+        return 2 * self.silence_s + _SLOW_TO_OPEN_S
+
     @field_validator("device", mode="before", json_schema_input_type=int | str)
     @classmethod
     def _number(cls, device: object) -> object:
@@ -102,6 +108,12 @@ class CameraDevice(Options):
                 f"there are no images in '{path}' ({', '.join(sorted(IMAGE_SUFFIXES))})"
             )
         return str(path.absolute())
+
+    def needs(self) -> Needs:
+        """The camera, also where it is only numbered."""
+        if not self.device.isdecimal():
+            return super().needs()
+        return super().needs() | Needs(nodes=frozenset({f"/dev/video{self.device}"}))
 
     @field_validator("size")
     @classmethod

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, Self
 
 from pydantic import ValidationInfo, field_validator, model_validator
 
-from edgeapp.api import Context, Field, Options, Sampling, Surroundings, Unavailable
+from edgeapp.api import Context, Field, Needs, Options, Sampling, Surroundings, Unavailable
 from edgeapp.sources._sensors import SENSORS
 from edgeapp.sources.vibration_csv import csv_recording
 from edgeapp.sources.vibration_raw import npy_recording, wav_recording
@@ -143,6 +143,12 @@ class VibrationOptions(Options):
         if self.sensitivity_mv_per_g is not None and not volts:
             raise ValueError("sensitivity_mv_per_g is for channels whose unit is V or mV")
         return self
+
+    def needs(self) -> Needs:
+        """The sensor: one of IIO may be any, for it is looked for by its name."""
+        kind, _, rest = self.device.partition(":")
+        node = {"iio": "/dev/iio:device*", "serial": rest}.get(kind)
+        return super().needs() | Needs(nodes=frozenset({node} if node else ()))
 
     @property
     def is_device(self) -> bool:
