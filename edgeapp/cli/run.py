@@ -4,7 +4,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -117,6 +117,7 @@ def run_files(
     from edgeapp.service.logs import format_from, set_up
     from edgeapp.service.reload import Given, Reload
 
+    texts = _texts(device)
     config, changes = configured(device, sets, files)
     given = Given(tuple(files), changes, _device_file(device))
     marks = given.marks()
@@ -140,7 +141,7 @@ def run_files(
                 )
             healthy = None
             if service and start is not None:
-                healthy = _healthy(start, device, config, app)
+                healthy = _healthy(start, device, config, app, texts)
             beside = Beside(app, link, config, watch, reload, notifier=notifier, healthy=healthy)
             outcomes = run_loop(app, beside, for_s)
             nobody_reads = watch is not None and watch.nobody_reads
@@ -150,14 +151,31 @@ def run_files(
 
 
 def _healthy(
-    start: "Start", device: "Path | Places | None", config: "DeviceConfig", app: "App"
+    start: "Start",
+    device: "Path | Places | None",
+    config: "DeviceConfig",
+    app: "App",
+    texts: "Mapping[Path, bytes]",
 ) -> "Healthy":
     """Says when this start is healthy, where the guard looks: whatever the device file says."""
     from edgeapp.config.places import Places
+    from edgeapp.service.fallback import keep_device_texts
+    from edgeapp.service.good import GoodFiles
     from edgeapp.service.starts import Healthy
 
-    folder = device.data if isinstance(device, Places) else config.data_dir
-    return Healthy(start, folder, app.status, clock=app.kit.clock, log=app.kit.log)
+    clock, log = app.kit.clock, app.kit.log
+    if not isinstance(device, Places):
+        return Healthy(start, config.data_dir, app.status, clock=clock, log=log)
+    keep = partial(keep_device_texts, GoodFiles(device.data), device, texts)
+    return Healthy(start, device.data, app.status, clock=clock, log=log, keep=keep)
+
+
+def _texts(device: "Path | Places | None") -> "Mapping[Path, bytes]":
+    """What an installation says of the device: to be kept once all is well with it."""
+    from edgeapp.config.places import Places
+    from edgeapp.service.fallback import device_texts
+
+    return device_texts(device) if isinstance(device, Places) else {}
 
 
 def _device_file(device: "Path | Places | None") -> Path | None:

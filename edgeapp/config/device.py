@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edgeapp.config.device_file import DeviceFile, MqttFile
 from edgeapp.config.layers import WANTED_EMPTY, device_files, read_layers
+from edgeapp.config.metrics import MetricsConfig, check_metrics, metrics_config
 from edgeapp.config.names import problem_with, sanitised
 from edgeapp.config.places import Places, places
 from edgeapp.config.validate import Subject, validate
@@ -78,6 +79,8 @@ class DeviceConfig:
     """Programs that pipelines may run: absolute paths, or names."""
     outbox: OutboxConfig = OutboxConfig()
     watchdog: WatchdogConfig = field(default_factory=WatchdogConfig)
+    metrics: MetricsConfig | None = None
+    """Where monitoring may ask; None: nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +101,19 @@ def read_device(
     *,
     sets: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
+    texts: Mapping[Path, bytes] | None = None,
 ) -> DeviceConfig:
     """Read a device file, or what an installation has of it; of None, everything has its default.
 
     Over it come the files of the folder `conf.d` beside it, in the order of their names, then the
     variables of the environment, as EDGEAPP_MQTT__HOST, then `sets`, as `mqtt.host=broker`.
-    Relative paths, whoever gives them, start in the folder of the device file.
+    Relative paths, whoever gives them, start in the folder of the device file. `texts`: what is read
+    instead of these files, by their paths and in their order.
 
     Raises:
         ConfigError: something cannot be read or is wrong; every mistake found.
     """
-    return read_device_layers(of, sets=sets, environment=environment).config
+    return read_device_layers(of, sets=sets, environment=environment, texts=texts).config
 
 
 def read_device_layers(
@@ -116,6 +121,7 @@ def read_device_layers(
     *,
     sets: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
+    texts: Mapping[Path, bytes] | None = None,
 ) -> DeviceReading:
     """As `read_device`, with where each value came from.
 
@@ -124,9 +130,9 @@ def read_device_layers(
     """
     environment = os.environ if environment is None else environment
     installed = _installed(of, environment)
-    files = device_files(of)
+    files = device_files(of) if texts is None else tuple(texts)
     found: list[Complaint] = []
-    said = read_layers(files, sets, environment, found)
+    said = read_layers(files, sets, environment, found, texts)
     folder = Path.cwd()
     if of is not None:
         folder = (of.config if isinstance(of, Places) else of.parent).absolute()
@@ -160,6 +166,7 @@ def _config(file: DeviceFile, folder: Path, data_dir: Path, run_dir: Path | None
             round(file.outbox.min_free_mb * _MB),
         ),
         watchdog=watchdog_config(file.watchdog),
+        metrics=metrics_config(file.metrics, folder),
     )
 
 
@@ -181,6 +188,9 @@ def _check_rest(said: Table, file: DeviceFile, found: list[Complaint]) -> None:
     watchdog = said.get("watchdog")
     if watchdog is not None and isinstance(watchdog.value, Table):
         check_board(watchdog.value, file.watchdog, found)
+    metrics = said.get("metrics")
+    if metrics is not None and isinstance(metrics.value, Table) and file.metrics is not None:
+        check_metrics(metrics.value, file.metrics, found)
     if mqtt is None or file.mqtt is None or not isinstance(mqtt.value, Table):
         return
     given = mqtt.value

@@ -10,7 +10,7 @@ from edgeapp.config.merge import cleared, merged
 from edgeapp.config.outside import environment_layers, set_layers
 from edgeapp.config.places import CONF_D, Places
 from edgeapp.config.words import at_path, schema_of
-from edgeapp.document.reader import read_file
+from edgeapp.document.reader import read, read_bytes
 from edgeapp.document.tree import Table, kind_of
 from edgeapp.errors import Complaint, ConfigError, Place
 
@@ -42,13 +42,15 @@ def read_layers(
     sets: Sequence[str],
     environment: Mapping[str, str],
     found: list[Complaint],
+    texts: Mapping[Path, bytes] | None = None,
 ) -> Table:
     """All that is said, merged, each piece with the place of the layer that won.
 
-    Mistakes in what is said go to `found`; whether it makes sense is not looked at.
+    Mistakes in what is said go to `found`; whether it makes sense is not looked at. `texts`: what
+    the files hold; they are read if not given.
     """
     said = Table((), Place(str(files[0]) if files else ""))
-    for layer in _layers(files, sets, environment, found):
+    for layer in _layers(files, sets, environment, found, texts):
         said = merged(said, layer)
     return cleared(said, _may_be_empty)
 
@@ -58,10 +60,12 @@ def _layers(
     sets: Sequence[str],
     environment: Mapping[str, str],
     found: list[Complaint],
+    texts: Mapping[Path, bytes] | None,
 ) -> Iterator[Table]:
     for file in files:
         try:
-            root = read_file(file, empty=Table((), Place(str(file))))
+            text = read_bytes(file) if texts is None else texts[file]
+            root = read(text, str(file), empty=Table((), Place(str(file))))
         except ConfigError as error:
             found.extend(error.complaints)
             continue

@@ -7,14 +7,15 @@ further way to come up.
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeapp.config.device import DeviceConfig, read_device
-from edgeapp.config.places import PIPELINES, Places
+from edgeapp.config.layers import device_files
+from edgeapp.config.places import CONF_D, PIPELINES, Places
 from edgeapp.core.context import Log
-from edgeapp.document.reader import read
+from edgeapp.document.reader import read, read_bytes
 from edgeapp.document.render import clean
 from edgeapp.errors import ConfigError
 from edgeapp.plan.discover import Registry
@@ -41,9 +42,10 @@ class Fallback:
 
 def fall_back(start: Start, of: Places | Path | None, log: Log) -> Fallback:
     """Find what can run; says in the log what cannot. Never raises for what is configured."""
-    device = _device(of, log)
+    good = GoodFiles(of.data) if isinstance(of, Places) else None
+    device = _device(of, good, log, prefer_good=start.mode == "last-good")
     if start.mode == "last-good":
-        plans = _good_plans(of.data if isinstance(of, Places) else device.data_dir, device, log)
+        plans = _good_plans(good or GoodFiles(device.data_dir), device, log)
         if plans:
             return Fallback(start, device, plans)
         why = f"{start.why}; no pipeline was kept that was good"
@@ -52,20 +54,56 @@ def fall_back(start: Start, of: Places | Path | None, log: Log) -> Fallback:
     return Fallback(start, quiet)
 
 
-def _device(of: Places | Path | None, log: Log) -> DeviceConfig:
-    """As it is configured; where that is wrong, a device without a broker."""
-    try:
-        return read_device(of)
-    except Exception as error:  # noqa: BLE001  whatever is wrong must not end this
-        why = _why(error)
-    log.error("the device file is wrong: nothing is sent anywhere", why=why)
-    bare = replace(read_device(None), plugins=None)
+def _device(
+    of: Places | Path | None, good: GoodFiles | None, log: Log, *, prefer_good: bool
+) -> DeviceConfig:
+    """As it was when all was well, or as it is configured; else a device without a broker."""
+    kept = _good_device_files(of, good) if isinstance(of, Places) and good is not None else {}
+    for texts in (kept, None) if prefer_good else (None, kept):
+        if texts == {}:
+            continue
+        try:
+            return read_device(of, texts=texts)
+        except Exception as error:  # noqa: BLE001  whatever is wrong must not end this
+            why = _why(error)
+        which = "as it is there" if texts is None else "that was good last"
+        log.error("the device configuration is wrong", which=which, why=why)
+    log.error("nothing is sent anywhere: there is no device configuration")
+    bare = replace(read_device(None, environment={}), plugins=None)
     return replace(bare, data_dir=of.data, run_dir=of.run) if isinstance(of, Places) else bare
 
 
-def _good_plans(state_dir: Path, device: DeviceConfig, log: Log) -> tuple[Plan, ...]:
+def device_texts(of: Places) -> dict[Path, bytes]:
+    """What the device file and those beside it hold now.
+
+    Raises:
+        ConfigError: one of them cannot be read.
+    """
+    return {file.absolute(): read_bytes(file) for file in device_files(of)}
+
+
+def keep_device_texts(good: GoodFiles, of: Places, texts: Mapping[Path, bytes]) -> None:
+    """Keep the device file and those beside it as good, and no others that were kept of them.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    for file in _good_device_files(of, good).keys() - texts.keys():
+        good.forget(file)
+    for file, text in texts.items():
+        good.keep(file, text)
+
+
+def _good_device_files(of: Places, good: GoodFiles) -> dict[Path, bytes]:
+    """What was kept of the device file and of those beside it, in the order in which they count."""
+    folder = of.config.absolute()
+    files = [file for file in good.originals() if file.parent == folder / CONF_D]
+    kept = {file: good.text_of(file) for file in (of.device_file.absolute(), *files)}
+    return {file: text for file, text in kept.items() if text is not None}
+
+
+def _good_plans(good: GoodFiles, device: DeviceConfig, log: Log) -> tuple[Plan, ...]:
     """Pipelines of which a good file was kept; each on its own: one that is wrong ends no other."""
-    good = GoodFiles(state_dir)
     plans: dict[str, Plan] = {}
     for file in good.originals():
         text = good.text_of(file)

@@ -1,0 +1,173 @@
+"""The service comes up whatever is wrong, in a process of its own, and can be asked."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeapp.errors import Unavailable
+from edgeapp.service.control_client import ask
+from edgeapp.service.good import GoodFiles
+from edgeapp.service.starts import healthy_start
+from tests.cli.conftest import PUMP
+
+ROOT = Path(__file__).resolve().parents[2]
+WHY = "3 starts ended within seconds"
+
+pytestmark = pytest.mark.slow
+
+
+class Device:
+    """Folders of a service in a test's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.etc, self.data, self.run = folder / "etc", folder / "data", folder / "run"
+        self.stubs = folder / "stubs"
+        for one in (self.etc / "pipelines", self.data, self.run, self.stubs):
+            one.mkdir(parents=True)
+
+    def break_wheel(self, name: str) -> None:
+        """Let an import fail as it does where a library of the system is missing."""
+        (self.stubs / f"{name}.py").write_text("raise ImportError('libfoo.so.1: no such file')\n")
+
+    @contextmanager
+    def service(self, mode: str) -> "Iterator[subprocess.Popen[str]]":
+        """`edgeapp run` as the unit starts it, until the block ends; it is stopped then."""
+        started = subprocess.Popen(
+            [sys.executable, "-m", "edgeapp", "run"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={
+                **os.environ,
+                "PYTHONPATH": f"{self.stubs}:{ROOT}",
+                "CONFIGURATION_DIRECTORY": str(self.etc),
+                "STATE_DIRECTORY": str(self.data),
+                "RUNTIME_DIRECTORY": str(self.run),
+                "EDGEAPP_START_ID": "0a1b2c3d-4",
+                "EDGEAPP_START_MODE": mode,
+                "EDGEAPP_START_WHY": WHY,
+            },
+        )
+        try:
+            yield started
+        finally:
+            if started.poll() is None:
+                started.send_signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                started.wait(30)
+            if started.poll() is None:
+                started.kill()
+
+    def status(self, met: Callable[[Mapping[str, Any]], bool] = lambda _: True) -> dict[str, Any]:
+        """The status, once it is there and as wanted."""
+        deadline = time.monotonic() + 60
+        last: object = None
+        while time.monotonic() < deadline:
+            try:
+                [frame] = list(ask(self.run, "status", {"window_s": 0.05}))
+            except Unavailable as error:
+                last = error
+                time.sleep(0.05)
+                continue
+            if met(frame.facts):
+                return frame.facts
+            last = frame.facts
+        raise AssertionError(f"not as wanted: {last!r}")
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Device:
+    """A device whose pipelines nobody has written yet."""
+    return Device(tmp_path)
+
+
+def ended(started: "subprocess.Popen[str]") -> tuple[int, str]:
+    out, err = started.communicate(timeout=30)
+    assert out == "", "in service mode nothing is printed but the log"
+    return started.returncode, err
+
+
+@pytest.mark.parametrize("what", ["pipelines", "plugins", "device", "wheels", "nothing"])
+def test_safe_mode_comes_up_whatever_is_broken(device: Device, what: str) -> None:
+    device.etc.joinpath("edgeapp.yaml").write_text("device: line-3\n")
+    device.etc.joinpath("pipelines/pump.yaml").write_text(PUMP)
+    if what == "pipelines":
+        device.etc.joinpath("pipelines/pump.yaml").write_text("}{")
+    elif what == "plugins":
+        plugins = device.etc / "plugins"
+        plugins.mkdir()
+        plugins.joinpath("bad.py").write_text("import os\nos.abort()\n")
+    elif what == "device":
+        device.etc.joinpath("edgeapp.yaml").write_text("device: [")
+    elif what == "wheels":
+        device.break_wheel("onnxruntime")
+        device.break_wheel("cv2")
+    else:
+        device.etc.joinpath("pipelines/pump.yaml").unlink()
+        device.etc.joinpath("edgeapp.yaml").unlink()
+    with device.service("safe") as started:
+        facts = device.status()
+        assert facts["start"] == {"mode": "safe", "why": WHY}
+        assert facts["pipelines"] == []
+        assert facts["health"]["health"] == "safe"
+    code, log = ended(started)
+    assert code == 0
+    assert "safe mode: no pipeline runs" in log
+    assert WHY in log
+
+
+def test_what_was_good_runs_while_what_is_there_stays_untouched(device: Device) -> None:
+    file = device.etc / "pipelines" / "pump.yaml"
+    GoodFiles(device.data).keep(file, PUMP.encode())
+    file.write_text("}{")
+    with device.service("last-good") as started:
+        facts = device.status(lambda now: now["pipelines"][0]["state"] == "running")
+        assert facts["start"] == {"mode": "last-good", "why": WHY}
+        assert [one["name"] for one in facts["pipelines"]] == ["pump"]
+        assert file.read_text() == "}{"
+    code, log = ended(started)
+    assert code == 0
+    assert "the configuration that was good last runs, not the one that is there" in log
+
+
+def test_a_reload_in_safe_mode_tries_again_and_ends_the_process_when_all_is_right(
+    device: Device,
+) -> None:
+    file = device.etc / "pipelines" / "pump.yaml"
+    file.write_text("}{")
+    with device.service("safe") as started:
+        device.status()
+        started.send_signal(signal.SIGHUP)
+        time.sleep(1)
+        assert started.poll() is None, "what is wrong ends nothing"
+        file.write_text(PUMP)
+        started.send_signal(signal.SIGHUP)
+        code, log = ended(started)
+    assert code == 0
+    assert "reload refused" in log
+    assert healthy_start(device.data) == "0a1b2c3d-4", "the next start is a normal one"
+    with device.service("normal") as started:
+        facts = device.status(lambda now: now["pipelines"][0]["state"] == "running")
+        assert facts["start"] == {"mode": "normal", "why": WHY}
+    assert ended(started)[0] == 0
+
+
+def test_a_start_that_goes_well_says_so_and_keeps_the_configuration(device: Device) -> None:
+    device.etc.joinpath("edgeapp.yaml").write_text("device: line-3\n")
+    device.etc.joinpath("pipelines/pump.yaml").write_text(PUMP)
+    with device.service("normal") as started:
+        deadline = time.monotonic() + 60
+        while not healthy_start(device.data) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert healthy_start(device.data) == "0a1b2c3d-4"
+    assert ended(started)[0] == 0
+    good = GoodFiles(device.data)
+    assert good.text_of(device.etc / "edgeapp.yaml") == b"device: line-3\n"
