@@ -10,6 +10,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
+from edgeapp.core.revealed import remember
 from edgeapp.errors import Unavailable
 
 MOST_BYTES = 64 * 1024
@@ -44,13 +45,18 @@ class Secret:
         """The name of the systemd credential that it is; None: an environment variable."""
         return self._name if self._where == "cred" else None
 
-    def reveal(self, environment: Mapping[str, str] | None = None) -> str:
-        """Read the secret now.
+    def reveal(self, environment: Mapping[str, str] | None = None, *, hide: bool = True) -> str:
+        """Read the secret now. `hide`: from now on also in what others say; a name may be a word.
 
         Raises:
             Unavailable: it is not there; names the reference.
         """
-        environment = os.environ if environment is None else environment
+        text = self._read(os.environ if environment is None else environment)
+        if hide:
+            remember(text)
+        return text
+
+    def _read(self, environment: Mapping[str, str]) -> str:
         if self._where == "env":
             if self._name in environment:
                 return environment[self._name]

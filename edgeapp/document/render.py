@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from edgeapp.core import revealed
 from edgeapp.document.reader import LINE_BREAK, MAX_BYTES
 from edgeapp.errors import Complaint, Place
 
@@ -166,6 +167,7 @@ def _hidden(line: str, secrets: re.Pattern[str]) -> dict[int, str]:
 
 def clean(text: str, secrets: re.Pattern[str] = _LOGIN) -> str:
     """Text for a terminal or a log: control characters as escapes, secrets as stars."""
+    text = revealed.hidden(text)
     hidden = _hidden(text, secrets)
     return "".join(hidden[i] if i in hidden else _visible(char) for i, char in enumerate(text))
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, TextIO, cast
 
 from edgeapp.core.clock import NS, Clock, MonotonicClock
 from edgeapp.core.context import Log
+from edgeapp.core.revealed import hidden
 
 if "rich" in sys.modules:
     import structlog
@@ -58,6 +59,7 @@ def set_up(
         structlog.processors.add_log_level,
         Quieter(clock or MonotonicClock()),
         _short_traceback,
+        _without_secrets,
     ]
     if form == "json":
         processors += [
@@ -145,6 +147,23 @@ def _short_traceback(_logger: object, _method: str, event: _Event) -> _Event:
         lines = traceback.format_exception(type(error), error, error.__traceback__, limit=-FRAMES)
         event["exception"] = "".join(lines).rstrip()
     return event
+
+
+def _without_secrets(_logger: object, _method: str, event: _Event) -> _Event:
+    """Stars for secrets that were read, which a plugin or a library may have put into an error."""
+    return {key: _hidden(value) for key, value in event.items()}
+
+
+def _hidden(value: Any) -> Any:
+    if isinstance(value, str):
+        return hidden(value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_hidden(one) for one in value]
+    if isinstance(value, dict):
+        return {hidden(str(key)): _hidden(one) for key, one in value.items()}
+    return hidden(str(value))
 
 
 class TextLine:

@@ -124,7 +124,8 @@ def _private(options: CameraOptions) -> str:
     if options.username is None or options.password is None:
         return options.device
     parts = urlsplit(options.device)
-    user, password = quote(options.username.reveal(), ""), quote(options.password.reveal(), "")
+    user = quote(options.username.reveal(hide=False), "")
+    password = quote(options.password.reveal(), "")
     return urlunsplit(parts._replace(netloc=f"{user}:{password}@{parts.netloc}"))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from edgeapp.core.clock import FakeClock
 from edgeapp.core.secret import Secret
-from edgeapp.service.logs import FRAMES, REPEATS, WITHIN_S, format_from, set_up
+from edgeapp.service.logs import FRAMES, REPEATS, WITHIN_S, Format, format_from, set_up
 
 
 def read(stream: io.StringIO) -> list[dict[str, object]]:
@@ -101,3 +101,18 @@ def test_a_log_that_nobody_can_read_stops_nothing() -> None:
 def test_the_environment_can_ask_for_json() -> None:
     assert format_from({"EDGEAPP_LOG": "json"}) == "json"
     assert format_from({}) == "text"
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_a_plugin_tells_of_a_secret_is_hidden(
+    form: Format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In facts of any kind, in tracebacks, for people and for machines."""
+    monkeypatch.setenv("CAMERA_PASSWORD", "hunter2-of-the-porch")
+    secret = Secret("env:CAMERA_PASSWORD").reveal()
+    stream = io.StringIO()
+    log = set_up(form=form, stream=stream)
+    error = ValueError(f"cannot log in with {secret}")
+    log.error("stage raised", exc_info=error, why=error, tried=[secret], at={"url": secret})
+    assert "hunter2" not in stream.getvalue()
+    assert stream.getvalue().count("***") == 4

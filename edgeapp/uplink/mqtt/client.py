@@ -127,7 +127,7 @@ def _revealed(option: str, secret: Secret | None) -> str | None:
     """
     if secret is None:
         return None
-    text = secret.reveal()
+    text = secret.reveal(hide=option != "username")
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
