@@ -4,7 +4,7 @@
 #   make demo WHEELHOUSE=folder              from a folder of packages, without any network
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow check bench accept lock wheelhouse clean
+.PHONY: help demo test slow check bench accept lock wheelhouse bundle clean
 
 BIN := .venv/bin
 DEMO := pipelines/inspection_demo.yaml pipelines/predictive_maintenance.yaml
@@ -46,6 +46,9 @@ lock: ## renew constraints.txt: the newest packages that fit, for each Python
 
 wheelhouse: ## fetch all packages into WHEELHOUSE=folder, for machines without network
 	@deploy/setup.sh wheels
+
+bundle: ## put all that installs the service into BUNDLE=folder (or .tar.gz), for devices without network
+	@deploy/setup.sh bundle
 
 clean: ## remove what was built, .venv too
 	rm -rf .venv .venv.tmp .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

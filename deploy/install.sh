@@ -368,7 +368,7 @@ switch_to() {
     fi
     before=$(named_in "$state/previous")
     [ "$before" != "$new" ] || before=
-    [ -z "$before" ] || printf '%s\n' "$new" | put "$state/trial" 644
+    if [ -n "$before" ]; then printf '%s\n' "$new" | put "$state/trial" 644; else drop "$state/trial"; fi
     put_system "$new"
     put_link "versions/$new" "$opt/current"
     if [ ! -e "$state/installed" ]; then enable; fi
@@ -409,7 +409,7 @@ go_back() {
     if [ "$(named_in "$opt/current")" != "$1" ]; then logged systemctl stop "$unit" || :; fi
     put_link "versions/$1" "$opt/current"
     drop "$state/trial"
-    put_system "$1"
+    (put_system "$1") || : # it starts with those of the other version, too
     logged systemctl reset-failed "$unit" || :
     logged systemctl restart "$unit" || :
 }
@@ -420,7 +420,7 @@ start_id() {
 
 # Whether the version switched to becomes healthy in time; if not, unwell says what it did instead.
 becomes_healthy() {
-    waited_s=0
+    waited=0 # fifths of a second
     while :; do
         if [ "$(named_in "$opt/current")" != "$new" ]; then
             unwell="did not become well in several starts"
@@ -441,12 +441,12 @@ becomes_healthy() {
                 return 1
             fi
         fi
-        if [ "$waited_s" -ge "$health_s" ]; then
+        if [ "$waited" -ge $((5 * health_s)) ]; then
             unwell="did not become well within $health_s s"
             return 1
         fi
-        sleep 1
-        waited_s=$((waited_s + 1))
+        sleep 0.2
+        waited=$((waited + 1))
     done
 }
 
@@ -522,12 +522,14 @@ refuse_downgrade() {
     current=$(named_in "$opt/current")
     if [ -z "$current" ] || [ -n "$downgrade" ]; then return; fi
     set -- "$bundle"/wheels/pip-*.whl
-    PYTHONPATH=$1 "$python" - "$version" "${current%-*}" <<'END' && return
+    order=$("$python" -I - "$1" "$version" "${current%-*}" <<'END'
 import sys
+sys.path.insert(0, sys.argv[1])
 from pip._vendor.packaging.version import Version
-sys.exit(Version(sys.argv[1]) < Version(sys.argv[2]))
+print("older" if Version(sys.argv[2]) < Version(sys.argv[3]) else "not older")
 END
-    stop "edgeapp $version is older than $current, which is installed: --downgrade if you want that," \
+    )
+    [ "$order" != older ] || stop "edgeapp $version is older than $current, which is installed: --downgrade if you want that," \
         "or --rollback for the version before"
 }
 

@@ -5,6 +5,7 @@
 #   deploy/setup.sh test     and what the tests need
 #   deploy/setup.sh check    and the linters and type checkers
 #   deploy/setup.sh wheels   fill the folder WHEELHOUSE with all of it, for a machine without network
+#   deploy/setup.sh bundle   fill the folder BUNDLE (or a .tar.gz) with what installs the service on devices
 #
 # PYTHON=/path/to/python3.12   use this interpreter, not the newest suitable one on PATH
 # WHEELHOUSE=folder            install from this folder alone; no network is used
@@ -175,10 +176,31 @@ fill_wheelhouse() {
     echo "Done. Elsewhere, with the same Python and processor: make demo WHEELHOUSE=$folder"
 }
 
+# What a device needs to run the service: wheels of edgeapp, of what it imports, and of pip.
+fill_bundle() {
+    [ -n "${BUNDLE:-}" ] || stop "say where to put the bundle: make bundle BUNDLE=folder"
+    install_set run
+    fresh=.venv/bundle
+    rm -rf "$fresh"
+    set -- --constraint constraints.txt --only-binary :all:
+    [ -z "${WHEELHOUSE:-}" ] || set -- "$@" --no-index --find-links "$WHEELHOUSE"
+    echo "Fetching packages ..."
+    pip_in .venv wheel --wheel-dir "$fresh/wheels" --no-build-isolation "$@" ".[all]" pip
+    facts=$(facts_of .venv/bin/python)
+    folder=$BUNDLE
+    case $BUNDLE in *.tar.gz) folder=$fresh/edgeapp ;; esac
+    deploy/bundle.sh "$folder" "${facts% *}" "$fresh"/wheels/*.whl
+    case $BUNDLE in *.tar.gz) tar -czf "$BUNDLE" --owner 0 --group 0 -C "$fresh" edgeapp ;; esac
+    rm -rf "$fresh"
+    sync -f "$BUNDLE" # a stick may be pulled out now
+    echo "Done, $(du -sh "$BUNDLE" | cut -f 1). On devices with Python ${facts% *} and this processor: sudo sh ${folder##*/}/install.sh"
+}
+
 exec 9<deploy/setup.sh
 flock 9 # two targets at once would build the same environment
 case ${1:-} in
     run | test | check) install_set "$1" ;;
     wheels) fill_wheelhouse ;;
-    *) stop "say what to set up: deploy/setup.sh run|test|check|wheels" ;;
+    bundle) fill_bundle ;;
+    *) stop "say what to set up: deploy/setup.sh run|test|check|wheels|bundle" ;;
 esac

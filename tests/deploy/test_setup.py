@@ -159,8 +159,12 @@ def test_a_wheelhouse_needs_a_name(checkout: Checkout) -> None:
     assert "make wheelhouse WHEELHOUSE=folder" in checkout.refusal("wheels")
 
 
+def test_a_bundle_needs_a_name(checkout: Checkout) -> None:
+    assert "make bundle BUNDLE=folder" in checkout.refusal("bundle")
+
+
 def test_unknown_set(checkout: Checkout) -> None:
-    assert "deploy/setup.sh run|test|check|wheels" in checkout.refusal("everything")
+    assert "deploy/setup.sh run|test|check|wheels|bundle" in checkout.refusal("everything")
 
 
 @pytest.fixture
