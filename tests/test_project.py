@@ -37,7 +37,7 @@ def test_import_is_light() -> None:
 COMMANDS = (
     *("", "run", "check", "graph", "plugins", "schema", "tap", "bench"),
     *("record", "replay", "test", "new", "status", "tune", "reload", "listen"),
-    *("outbox", "outbox status", "outbox peek", "outbox purge"),
+    *("outbox", "outbox status", "outbox peek", "outbox purge", "service", "service dropins"),
     *("thermal", "thermal record", "thermal simulate", "thermal fit", "calibrate"),
 )
 

@@ -176,6 +176,11 @@ COMMANDS = {
         "69 if it has no temperature sensor, 1 if too little was learned.",
         "calibrate --for 10m",
     ),
+    "service": _Command(
+        "edgeapp.cli.service:app",
+        "Fit the service of this device to what its pipelines use.",
+        "service dropins",
+    ),
     "new": _Command(
         "edgeapp.cli.new:new",
         "Make a folder with a project that works as it is: pipeline, device file, test, README.\n\n"
@@ -194,6 +199,10 @@ COMMANDS = {
 }
 
 
+_GROUPS = frozenset({"plugins", "outbox", "thermal", "config", "service"})
+"""Commands that are several, each with settings of its own."""
+
+
 def build_app() -> App:
     """The commands, none of which is imported yet."""
     called = program()
@@ -209,7 +218,7 @@ def build_app() -> App:
         suppress_keyboard_interrupt=False,
     )
     for name, command in COMMANDS.items():
-        if name in {"plugins", "outbox", "thermal", "config"}:  # groups of commands, with settings of its own
+        if name in _GROUPS:
             app.command(command.where, name=name, help=command.help)
             continue
         app.command(

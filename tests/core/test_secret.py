@@ -33,15 +33,17 @@ def test_what_is_no_file_of_text_is_said_without_waiting_and_without_the_secret(
     (tmp_path / "folder").mkdir()
     (tmp_path / "binary").write_bytes(b"hunter2\xff")
     (tmp_path / "long").write_text("hunter2" * MOST_BYTES)
+    (tmp_path / "empty").write_text("\n")
     for name, why in {
         "folder": "Is a directory",
         "binary": "it is not UTF-8 text",
         "long": "it has more than 65,536 bytes",
+        "empty": "it is empty",
+        "pipe": "it is empty",
     }.items():
         with pytest.raises(Unavailable, match=why) as caught:
             Secret(f"cred:{name}").reveal({"CREDENTIALS_DIRECTORY": str(tmp_path)})
         assert "hunter2" not in str(caught.value)
-    assert Secret("cred:pipe").reveal({"CREDENTIALS_DIRECTORY": str(tmp_path)}) == ""
 
 
 @pytest.mark.parametrize(
