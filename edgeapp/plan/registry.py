@@ -134,7 +134,7 @@ class _Registration:
             problem = f"__init__(): '{argument}' must be annotated with a subclass of Options"
             raise self._fault(problem, method)
         self._argument("__init__", 1, "Context")
-        taken_words = reserved(self.mark.kind) | {"remarks"}
+        taken_words = reserved(self.mark.kind) | {"remarks", "longest_wait_s"}
         if self.mark.kind == "model":
             taken_words |= VARIANT_KEYS
         for name, field in options.model_fields.items():

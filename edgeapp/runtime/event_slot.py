@@ -44,10 +44,13 @@ class EventSlot(TransformSlot):
         """Answer a burst; then end what was left open by a stage that broke off in it."""
         while self._acknowledgements and self._stage is not None:
             tell = self._acknowledgements.popleft()
+            self.busy_since_ns = self._now_ns()
             try:
                 tell(self._stage.acknowledge())
             except BaseException as error:
                 self._blame(error, None)
+            finally:
+                self.busy_since_ns = 0
         out = super().handle(burst)
         if self._forgotten:
             self._end_after(burst[-1], out)

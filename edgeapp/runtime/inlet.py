@@ -33,6 +33,10 @@ class Inlet(Slot):
         self._push = push
         self.finished = False
         """The stream came to its own end."""
+        self._running_since_ns = 0
+        """When the source was last set going; 0 while it is not."""
+        self._emitting = False
+        """Whether it is inside `emit`: what takes long there is not the source."""
 
     def run(self) -> None:
         """Run the source until its stream ends or the pipeline stops. On the source's thread."""
@@ -53,13 +57,31 @@ class Inlet(Slot):
                 return
 
     def _run_epoch(self) -> None:
+        self.opening_since_ns = self._now_ns()
         try:
             source = self._build()
             if hasattr(source, "__enter__"):
                 self._open_things.enter_context(source)
-            source.run(self._emitter())
+            emit = self._emitter()
+            self._emitting = False
+            self._running_since_ns = self._now_ns()
+            self.opening_since_ns = 0
+            source.run(emit)
         finally:
+            self._running_since_ns = self.opening_since_ns = 0
             self._close_quietly()
+
+    @property
+    def _hang_s(self) -> float:
+        return max(self.plan.hang_s, self.plan.options.longest_wait_s())
+
+    def _silent_since_ns(self, now_ns: int) -> int:
+        """Also when it has emitted last: a source is inside one call for as long as it runs."""
+        seen_ns = self._signs.last_ns(now_ns, self.meters.emitted)
+        if self._emitting:
+            return 0
+        since_ns = self.busy_since_ns or self._running_since_ns
+        return max(since_ns, seen_ns) if since_ns else 0
 
     def _lost_touch(self, error: Unavailable) -> None:
         if self.waiting_for != str(error):
@@ -100,7 +122,9 @@ class Inlet(Slot):
             meters.emitted += 1
             meters.lost += lost
             self.last = packet
+            self._emitting = True
             push([packet])
+            self._emitting = False
             if stopping():
                 raise Stopping
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, NoReturn
 
-from edgeapp.core.clock import NS
 from edgeapp.core.dial import Dial
 from edgeapp.core.link import Inbox, Link, LinkSettings
 from edgeapp.core.meters import StageMeters
@@ -349,14 +348,14 @@ class Pipeline:
         return stuck or tuple(threads)
 
     def hung(self) -> dict[str, float]:
-        """For each stage that has been inside one call for longer than its `hang_s`: how long."""
+        """For each stage that has been inside one call for longer than its `hang_s`: how long.
+
+        Also of those that an earlier run left behind. To be asked about once a second; any thread.
+        """
         now_ns = self.kit.clock.now_ns()
-        busy = [(slot, slot.busy_since_ns) for slot in self.slots.values()]
-        return {
-            slot.id: (now_ns - since_ns) / NS
-            for slot, since_ns in busy
-            if since_ns and now_ns - since_ns > slot.plan.hang_s * NS
-        }
+        left = [slot for runner in self._left for slot in runner.slots]
+        hung = [(slot.id, slot.hung_s(now_ns)) for slot in (*left, *self.slots.values())]
+        return {stage: for_s for stage, for_s in hung if for_s is not None}
 
     async def _tell_hangs(self) -> NoReturn:
         """Log once for each call that does not come back; its thread cannot be killed."""

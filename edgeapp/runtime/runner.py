@@ -33,7 +33,7 @@ class Runner:
         self.opened = asyncio.Event()
         self.ended = asyncio.Event()
         self.started = False
-        self._slots = slots
+        self.slots = slots
         self._life = life
         self._tell_opened = from_threads(self.opened)
         self._tell_ended = from_threads(self.ended)
@@ -54,8 +54,8 @@ class Runner:
 
     def busy(self) -> tuple[str, ...]:
         """Ids of the stages it is in a call of; where there is none, of the first one."""
-        ids = tuple(slot.id for slot in self._slots)
-        return tuple(slot.id for slot in self._slots if slot.busy_since_ns) or ids[:1]
+        ids = tuple(slot.id for slot in self.slots)
+        return tuple(slot.id for slot in self.slots if slot.busy) or ids[:1]
 
     def _run(self) -> None:
         try:

@@ -23,12 +23,15 @@ from edgeapp.errors import BadPacket, PluginError, Stopping, Unavailable
 from edgeapp.plan.graph import StagePlan
 from edgeapp.runtime.kit import Kit, Life
 from edgeapp.runtime.memory import Memory, check_plain
+from edgeapp.runtime.signs import Signs
 
 RETRY_FIRST_S = 0.25
 RETRY_MOST_S = 1.0
 _LONGEST_FAULT = 1_000
 STEADY_NS = 10 * NS
 """What worked for so long makes the next retry start from the shortest wait."""
+OPEN_HANG_S = 300.0
+"""So long a stage may take to open, whatever its `hang_s`: models are loaded and warmed."""
 
 
 class Backoff:
@@ -64,7 +67,10 @@ class Slot:
         self.last: AnyPacket | None = None
         """The newest packet that came out (of a sink: went in), for whoever looks."""
         self.busy_since_ns = 0
-        """When the call that the stage is in began; 0 while it is in none."""
+        """When the call that the stage is in began; 0 while it is in none, or is opened."""
+        self.opening_since_ns = 0
+        """When opening it began; 0 while it is not being opened."""
+        self._signs = Signs(life.stopping)
         self.waiting_for: str | None = None
         """What is unavailable, while something is."""
         self.log = kit.log.bind(pipeline=pipeline, stage=plan.id)
@@ -80,7 +86,7 @@ class Slot:
             clock=kit.clock,
             random=chance,
             state_dir=kit.data_dir / pipeline / plan.id,
-            stopping=life.stopping,
+            stopping=self._signs,
             watch=self._watch,
         )
         self._stage: Any = None
@@ -103,12 +109,11 @@ class Slot:
             return True
         if self._retry_ns and self._now_ns() < self._retry_ns:
             return False
-        self.busy_since_ns = self._now_ns()
+        self.opening_since_ns = self._now_ns()
         try:
             stage = self._set_up()
             if self.memory is not None and not self._recall(stage, self.memory):
                 self._close_quietly()
-                self.busy_since_ns = self._now_ns()
                 stage = self._set_up()  # afresh
         except Unavailable as error:
             self._close_quietly()
@@ -120,7 +125,7 @@ class Slot:
             self._retry_ns = self._now_ns() + ns(self._backoff.next_s())
             return False
         finally:
-            self.busy_since_ns = 0
+            self.opening_since_ns = 0
         self._stage = stage
         self._opened_ns = self._now_ns()
         self._retry_ns = 0
@@ -175,6 +180,33 @@ class Slot:
 
     def _tell(self, event: str, error: BaseException) -> None:
         self.log.error(event, exc_info=(type(error), error, error.__traceback__))
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is inside a call, or being opened."""
+        return bool(self.busy_since_ns or self.opening_since_ns)
+
+    def hung_s(self, now_ns: int) -> float | None:
+        """For how long nothing has been seen of a call; None unless that is too long.
+
+        The end of a call is seen, and that the stage looks whether it is to stop. To be asked about
+        once a second, by any thread.
+        """
+        since_ns, limit_s = self.opening_since_ns, max(OPEN_HANG_S, self.plan.hang_s)
+        if not since_ns:
+            since_ns, limit_s = self._silent_since_ns(now_ns), self._hang_s
+        silent_s = (now_ns - since_ns) / NS
+        return silent_s if since_ns and silent_s > limit_s else None
+
+    @property
+    def _hang_s(self) -> float:
+        return self.plan.hang_s
+
+    def _silent_since_ns(self, now_ns: int) -> int:
+        """When the last was seen of the call that it is in; 0: it is in none."""
+        seen_ns = self._signs.last_ns(now_ns)
+        since_ns = self.busy_since_ns
+        return max(since_ns, seen_ns) if since_ns else 0
 
     def close(self) -> None:
         """Close the stage. What it raises is logged and goes no further."""

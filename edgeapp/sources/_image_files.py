@@ -32,6 +32,7 @@ def read(options: CameraOptions, context: Context, emit: Emit[Image]) -> None:
         files = images_of(options.device)
         broken.intersection_update(files)
         for file in files:
+            context.sleep(0)  # a stop is noticed between the pictures that go on, too
             image = _decoded(file)
             if image is None:
                 lost += 1

@@ -38,6 +38,7 @@ class Playback:
         pace = RealTime(context) if self.real_time else None
         end = lost = 0
         for block in self._blocks(context):
+            context.sleep(0)  # a stop is noticed between the blocks that go on, too
             end += block.count
             end_ns = samples_ns(end, rate_hz)
             if pace is not None:

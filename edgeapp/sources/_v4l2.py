@@ -27,8 +27,8 @@ def read(options: CameraOptions, context: Context, emit: Emit[Image]) -> None:
         limit = RateLimit(options.rate_hz)
         while capture.grab():
             t_ns = context.clock.now_ns()
+            context.sleep(0)  # a stop is noticed between the pictures that go on, too
             if not limit.admits(t_ns):
-                context.sleep(0)  # a stop is noticed between the pictures that go on, too
                 continue
             decoded, pixels = capture.retrieve()
             if decoded:

@@ -31,8 +31,8 @@ def read(options: CameraOptions, context: Context, emit: Emit[Image]) -> None:
             while capture.grab():
                 frames += 1
                 t_ns = timeline.next_ns()
+                context.sleep(0)  # a stop is noticed between the pictures that go on, too
                 if not limit.admits(t_ns):
-                    context.sleep(0)  # a stop is noticed between the pictures that go on, too
                     continue
                 if options.speed == "real_time":
                     real_time.wait_for(t_ns)

@@ -64,6 +64,10 @@ class MultispectralOptions(Options):
         "many milliseconds apart. What moves in that time is not pixel on pixel any more.",
     )
 
+    def longest_wait_s(self) -> float:
+        """Of one camera that sees both bands: its own. Two are read on threads of their own."""
+        return self.red.longest_wait_s() if self.one_device else 0.0
+
     @field_validator(*NAMES, mode="before", json_schema_input_type=BandOptions | str | int)
     @classmethod
     def _short(cls, band: object) -> object:
