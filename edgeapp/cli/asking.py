@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from edgeapp.cli import exits
 
 if TYPE_CHECKING:
+    from edgeapp.config.places import Places
     from edgeapp.service.control import Frame
 
 SERVICES = Path("/run/edgeapp")
@@ -14,7 +15,11 @@ SERVICES = Path("/run/edgeapp")
 
 
 def answers(
-    device: Path | None, verb: str, arguments: Mapping[str, object], *, patient: bool = False
+    device: "Path | Places | None",
+    verb: str,
+    arguments: Mapping[str, object],
+    *,
+    patient: bool = False,
 ) -> "Iterator[Frame]":
     """The frames of a running process's answer.
 
@@ -22,18 +27,51 @@ def answers(
         Quit: the request cannot be met.
         Unavailable: nothing runs.
     """
-    from edgeapp.config.device import read_device
-    from edgeapp.service.control import SOCKET, RefusedError
+    from edgeapp.service.control import RefusedError
     from edgeapp.service.control_client import ask
 
-    config = read_device(device)
-    folder = config.run_dir or config.data_dir
-    if not _may_listen(folder / SOCKET):
-        folder = _service(SERVICES) or folder
+    folder = listening(device)
     try:
         yield from ask(folder, verb, arguments, patient=patient)
     except RefusedError as error:
         raise exits.Quit(exits.USAGE, str(error)) from None
+
+
+def listening(device: "Path | Places | None") -> Path:
+    """Where the process listens that is meant: ours, else the installed service, else another one.
+
+    Where none does, the folder in which ours would.
+
+    Raises:
+        Quit: several services run.
+    """
+    from edgeapp.cli.installed import installed
+    from edgeapp.config.device import read_device
+    from edgeapp.config.places import Places
+    from edgeapp.service.control import SOCKET
+
+    if isinstance(device, Places):
+        return _folder(device)
+    config = read_device(device)
+    own = config.run_dir or config.data_dir
+    service = None if device else installed()
+    for folder in (own, *([_folder(service)] if service else [])):
+        if _may_listen(folder / SOCKET):
+            return folder
+    return _service(SERVICES) or own
+
+
+def _folder(service: "Places") -> Path:
+    """Where an installed service listens; what is wrong in its files keeps nobody from asking it."""
+    from edgeapp.config.device import read_device
+    from edgeapp.errors import ConfigError
+
+    if service.run is not None:
+        return service.run
+    try:
+        return read_device(service).data_dir
+    except ConfigError:
+        return service.data
 
 
 def _may_listen(socket: Path) -> bool:
@@ -60,7 +98,7 @@ def _service(services: Path) -> Path | None:
     return found[0] if found else None
 
 
-def answer(device: Path | None, verb: str, **arguments: object) -> "Frame":
+def answer(device: "Path | Places | None", verb: str, **arguments: object) -> "Frame":
     """The one frame of an answer.
 
     Raises:

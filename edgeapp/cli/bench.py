@@ -45,13 +45,13 @@ def bench(
 
     one_thread_each()
     from edgeapp.cli.costs import costs_of
-    from edgeapp.cli.installed import configured
+    from edgeapp.cli.installed import configured, installation_of
     from edgeapp.cli.measure import measurable, measure, rungs_of
     from edgeapp.plan.load import load
     from edgeapp.service.logs import set_up
     from edgeapp.watchdog.costs import costs_file, write_costs
 
-    config, changes = configured(device, sets, chosen)
+    config, changes = configured(device or installation_of(chosen), sets, chosen)
     [whole] = load(chosen, sets=changes, device=config)
     plan, left_out = measurable(whole)
     log = set_up("warning")

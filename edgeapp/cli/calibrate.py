@@ -1,5 +1,6 @@
 """`edgeapp calibrate`: how warm load makes this device."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -37,6 +38,7 @@ def calibrate(*, for_: Duration = None, device: Device = None, json: Flag = Fals
     for_s = _DEFAULT_S if for_ is None else seconds(for_)
     if not SHORTEST_S <= for_s <= _LONGEST_S:
         raise exits.Quit(exits.USAGE, "--for is 4m to 6h")
+    from edgeapp.cli.installed import installed
     from edgeapp.cli.thermal_record import stopped_by_signals
     from edgeapp.config.device import read_device
     from edgeapp.core.clock import MonotonicClock
@@ -44,7 +46,8 @@ def calibrate(*, for_: Duration = None, device: Device = None, json: Flag = Fals
     from edgeapp.watchdog.prior_file import heat_device
     from edgeapp.watchdog.readings import Readings
 
-    data_dir = read_device(device).data_dir
+    data_dir = read_device(device or installed()).data_dir
+    _refuse_unwritable(data_dir)
     clock = MonotonicClock()
     readings = Readings(clock)
     base = prior_of(readings.model)
@@ -82,6 +85,18 @@ def calibrate(*, for_: Duration = None, device: Device = None, json: Flag = Fals
     if stop.is_set():
         raise exits.Quit(exits.INTERRUPTED, "ended before its time: nothing was kept")
     return _keep(calibration, base, data_dir, json=json)
+
+
+def _refuse_unwritable(data_dir: Path) -> None:
+    """Say so before ten minutes of load, not after.
+
+    Raises:
+        Quit: what is learned cannot be kept.
+    """
+    home = next((folder for folder in (data_dir, *data_dir.parents) if folder.exists()), data_dir)
+    if not os.access(home, os.W_OK):
+        problem = f"what is learned cannot be kept in '{data_dir}': ask as its owner, or with sudo"
+        raise exits.Quit(exits.UNAVAILABLE, problem)
 
 
 @contextmanager

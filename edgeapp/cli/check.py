@@ -30,12 +30,13 @@ def check(
         json: Print one JSON object: the pipelines, or the mistakes with their places.
         models: Whether to open model files and see whether they fit.
     """
-    from edgeapp.cli.installed import chosen, configured
+    from edgeapp.cli.installed import chosen, configured, installation_of, installed
     from edgeapp.errors import ConfigError
     from edgeapp.plan.load import load
 
     try:
-        what = chosen(files, device, "check")
+        of = device or (installation_of(files) if files else installed())
+        what = chosen(files, of, "check")
         config, changes = configured(what.device, sets, what.pipelines)
         plans = load(what.pipelines, sets=changes, device=config, open_models=models)
     except ConfigError as error:

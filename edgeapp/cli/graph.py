@@ -32,10 +32,10 @@ def graph(
         form: A tree for people, a Mermaid flow chart for documents, JSON for programs.
     """
     chosen = existing([file])
-    from edgeapp.cli.installed import configured
+    from edgeapp.cli.installed import configured, installation_of
     from edgeapp.plan.load import load
 
-    config, changes = configured(device, sets, chosen)
+    config, changes = configured(device or installation_of(chosen), sets, chosen)
     [plan] = load(chosen, sets=changes, device=config, open_models=False)
     if form == "json":
         from json import dumps

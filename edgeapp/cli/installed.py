@@ -29,12 +29,12 @@ class Chosen:
 
 def chosen(
     files: Sequence[Path],
-    device: Path | None,
+    device: Path | Places | None,
     command: str,
     *,
     environment: Mapping[str, str] | None = None,
 ) -> Chosen:
-    """The files that were named; without any, the whole configuration: beside `device`, or installed.
+    """The files that were named; without any, all that are beside `device`, or in our own places.
 
     Raises:
         Quit: a file that was named is not there.
@@ -55,7 +55,7 @@ def chosen(
 
 
 def installed(
-    environment: Mapping[str, str] | None = None, *, device: Places = SYSTEM
+    environment: Mapping[str, str] | None = None, *, system: Places = SYSTEM
 ) -> Places | None:
     """The installation that a command without --device is about: ours, else that of the device.
 
@@ -67,12 +67,21 @@ def installed(
         return own
     if "CONFIGURATION_DIRECTORY" in environment:  # whoever says where it is means no other
         return None
-    return device if _is_there(device) else None
+    return system if _is_there(system) else None
 
 
 def _is_there(of: Places) -> bool:
     parts = (of.device_file, of.config / CONF_D, of.pipelines)
     return os.access(of.config, os.R_OK | os.X_OK) and any(map(os.path.lexists, parts))
+
+
+def installation_of(
+    files: Sequence[Path], environment: Mapping[str, str] | None = None, *, system: Places = SYSTEM
+) -> Places | None:
+    """The installation whose pipelines these files are; None: they are of none."""
+    folders = {file.absolute().parent for file in files}
+    known = (places(environment), system)
+    return next((of for of in known if folders == {of.pipelines.absolute()}), None)
 
 
 def configured(

@@ -16,6 +16,7 @@ from edgeapp.uplink.outbox import PRIORITIES
 
 if TYPE_CHECKING:
     from edgeapp.config.device import DeviceConfig
+    from edgeapp.config.places import Places
     from edgeapp.core.message import Priority
     from edgeapp.uplink.disk.store_reader import StoreReader
 
@@ -43,9 +44,10 @@ def status(*, device: Device = None, json: Flag = False) -> int:
         device: The device file that the running process was given.
         json: Print one JSON object.
     """
-    config = _config(device)
+    of = _of(device)
+    config = _config(of)
     with _reader(config) as reader:
-        facts = _facts(config, device, reader)
+        facts = _facts(config, of, reader)
     if json:
         _print_json(facts)
     else:
@@ -80,7 +82,8 @@ def peek(
     limit = next((count for count in (newest, oldest) if count is not None), _PEEK)
     if not 0 < limit <= _MOST:
         raise exits.Quit(exits.USAGE, f"a number of messages is 1 to {_MOST:,}, not {limit:,}")
-    config = _config(device)
+    of = _of(device)
+    config = _config(of)
     from edgeapp.service.outbox_look import dead_rows, waiting_rows
     from edgeapp.uplink.disk.store import StoreError
 
@@ -120,16 +123,17 @@ def purge(
         device: The device file that the running process was given.
         json: Print a JSON object with their number.
     """
-    config = _config(device)
+    of = _of(device)
+    config = _config(of)
     chosen: tuple[Priority, ...] = classes or (() if dead else PRIORITIES)
     with _reader(config) as reader:
-        facts = _facts(config, device, reader)
+        facts = _facts(config, of, reader)
     if not yes:
         _confirm(facts, chosen, dead=dead)
     if facts["running"]:
         from edgeapp.cli.asking import answer
 
-        count = answer(device, "purge", classes=list(chosen), dead=dead).facts["count"]
+        count = answer(of, "purge", classes=list(chosen), dead=dead).facts["count"]
     else:
         count = _purge_here(config, chosen, dead=dead)
     if json:
@@ -144,10 +148,16 @@ def purge(
 # What is there
 
 
-def _config(device: Path | None) -> "DeviceConfig":
+def _of(device: Path | None) -> "Path | Places | None":
+    from edgeapp.cli.installed import installed
+
+    return device or installed()
+
+
+def _config(of: "Path | Places | None") -> "DeviceConfig":
     from edgeapp.config.device import read_device
 
-    return read_device(device)
+    return read_device(of)
 
 
 def _folder(config: "DeviceConfig") -> Path:
@@ -184,14 +194,14 @@ def _not_yours(folder: Path) -> exits.Quit:
     return exits.Quit(exits.NO_INPUT, f"'{folder}' belongs to another user: ask as that user")
 
 
-def _running(config: "DeviceConfig", device: Path | None) -> dict[str, Any]:
+def _running(config: "DeviceConfig", of: "Path | Places | None") -> dict[str, Any]:
     """What the process says that runs: `running` (None: it may not be asked) and its `uplink`."""
     from edgeapp.cli.asking import answer
     from edgeapp.errors import Unavailable
     from edgeapp.service.control import SOCKET
 
     try:
-        uplink = answer(device, "status", window_s=0.0).facts.get("uplink")
+        uplink = answer(of, "status", window_s=0.0).facts.get("uplink")
     except Unavailable:
         socket = (config.run_dir or config.data_dir) / SOCKET
         hidden = socket.exists() and not os.access(socket, os.W_OK)
@@ -199,7 +209,9 @@ def _running(config: "DeviceConfig", device: Path | None) -> dict[str, Any]:
     return {"running": True, "uplink": uplink}
 
 
-def _facts(config: "DeviceConfig", device: Path | None, reader: "StoreReader") -> dict[str, Any]:
+def _facts(
+    config: "DeviceConfig", of: "Path | Places | None", reader: "StoreReader"
+) -> dict[str, Any]:
     from edgeapp.service.outbox_look import look
 
     quotas = config.outbox
@@ -207,7 +219,7 @@ def _facts(config: "DeviceConfig", device: Path | None, reader: "StoreReader") -
     return {
         "device": config.device,
         "folder": str(_folder(config)),
-        **_running(config, device),
+        **_running(config, of),
         **look(reader, dict(zip(PRIORITIES, bytes_of, strict=True))),
     }
 

@@ -181,11 +181,10 @@ def _end(recorder: "Recorder", file: Path, *, json: bool) -> int:
 
 def _own_cores(device: Path | None, now_ns: Callable[[], int]) -> Callable[[], float | None]:
     """Asks for the cores that the running edgeapp used since it was asked last; 0 while none runs."""
-    from edgeapp.config.device import read_device
+    from edgeapp.cli.asking import listening
     from edgeapp.service.control import SOCKET
 
-    config = read_device(device)
-    return _RunningLoad((config.run_dir or config.data_dir) / SOCKET, now_ns).cores
+    return _RunningLoad(listening(device) / SOCKET, now_ns).cores
 
 
 class _RunningLoad:
