@@ -1,5 +1,6 @@
 """`edgeapp service`: the unit that runs the pipelines of this device."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -41,8 +42,10 @@ def dropins(
         out: Folder to write to: the drop-ins of edgeapp.service.
     """
     made = _made(existing(files) if files else [], device)
+    from edgeapp.document.render import clean
+
     for doubt in made.doubts:
-        print(f"edgeapp: {doubt}", file=sys.stderr)
+        print(f"edgeapp: {clean(doubt)}", file=sys.stderr)
     if out is None:
         print("\n".join(f"# {UNIT_FOLDER}/{name}\n{text}" for name, text in made.files.items()))
         return exits.OK
@@ -68,11 +71,12 @@ def _made(files: list[Path], device: Path | None) -> "DropIns":
     from edgeapp.config.places import places
     from edgeapp.plan.load import load
     from edgeapp.service.doctor.machine import Machine
-    from edgeapp.service.drop_ins import drop_ins
+    from edgeapp.service.drop_ins import drop_ins, needed
 
     installed = places(root=True)  # whoever asks: it is about the service
     if not files and device is None:
         files = list(yaml_files(installed.pipelines))
-    config = read_device(device or installed)
+    told = {"STATE_DIRECTORY": str(installed.data), "RUNTIME_DIRECTORY": str(installed.run)}
+    config = read_device(device or installed, environment={**told, **os.environ})
     plans = load(files, device=config, open_models=False) if files else ()
-    return drop_ins(plans, config, Machine())
+    return drop_ins(needed(plans, config), config, Machine())

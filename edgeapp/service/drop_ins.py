@@ -31,7 +31,7 @@ NAMES = (
 )
 """All that there may be."""
 
-_LOCAL = tuple(
+LOCAL = tuple(
     ip_network(net)
     for net in (
         *("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/64", "224.0.0.0/4", "ff00::/8"),
@@ -39,7 +39,7 @@ _LOCAL = tuple(
     )
 )
 """What the unit allows by itself; a test compares."""
-_RUNS = tuple(
+RUNS = tuple(
     map(Path, ("/opt/edgeapp", "/usr/bin", "/usr/lib", "/usr/local/bin", "/usr/local/lib"))
 )
 """Where the unit lets programs be."""
@@ -65,12 +65,11 @@ class DropIns:
     doubts: tuple[str, ...] = ()
 
 
-def drop_ins(plans: Sequence[Plan], config: DeviceConfig, machine: Machine) -> DropIns:
-    """What the unit needs to run these pipelines on this machine. The same each time; writes nothing.
+def drop_ins(needs: Needs, config: DeviceConfig, machine: Machine) -> DropIns:
+    """What the unit needs on this machine for what is `needed`. The same each time; writes nothing.
 
     To be asked as root: others may not look into the folder of the secrets.
     """
-    needs = needs_of_all(plans, config)
     made = _Making(machine)
     made.user()
     made.devices(needs.nodes)
@@ -82,7 +81,7 @@ def drop_ins(plans: Sequence[Plan], config: DeviceConfig, machine: Machine) -> D
     return DropIns(texts, tuple(dict.fromkeys(made.doubts)))
 
 
-def needs_of_all(plans: Sequence[Plan], config: DeviceConfig) -> Needs:
+def needed(plans: Sequence[Plan], config: DeviceConfig) -> Needs:
     """What pipelines and the device's own configuration need of the machine."""
     needs = Needs()
     for plan in plans:
@@ -182,9 +181,10 @@ class _Making:
                 address = ip_address(host)
             except ValueError:
                 if host != "localhost" and not host.endswith(".local"):
-                    names.append("an address that is secret" if host == ANYWHERE else host)
+                    known = host != ANYWHERE and host.isprintable()
+                    names.append(host if known else "an address that is not known here")
                 continue
-            if not any(address in net for net in _LOCAL):
+            if not any(address in net for net in LOCAL):
                 addresses.append(str(address))
         if names:
             said = f"# Named: {', '.join(names)}. Names may stand for any address, and so may their servers.\n"
@@ -231,7 +231,7 @@ class _Making:
                 self.doubts.append(f"there is no program '{program}', which allow_commands names")
             elif _is_hidden(found) or not str(found).isprintable():
                 self.doubts.append(f"the service cannot run '{found}': move it to /usr/local/bin")
-            elif not any(found.is_relative_to(place) for place in _RUNS):
+            elif not any(found.is_relative_to(place) for place in RUNS):
                 yield f"ExecPaths=-{_quoted(found)}"
 
     def _found(self, program: str) -> Path | None:
