@@ -86,6 +86,9 @@ _SENT = {
         retain=True,
     ),
     "health": Sent("health", "How the device is, in one look.", ("health",), retain=True),
+    "config": Sent(
+        "config", "How what runs differs from what is written.", ("config",), retain=True
+    ),
     "governor": Sent(
         "governor/state",
         "How the device bears its heat, power and load, and what is done about it.",

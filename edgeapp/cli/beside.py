@@ -1,26 +1,32 @@
 """What runs beside the pipelines of `edgeapp run`; the end of one of these ends no other."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edgeapp.cli.link_up import LinkUp
 from edgeapp.cli.watch import Watch
 from edgeapp.config.device import DeviceConfig, MqttConfig
 from edgeapp.config.metrics import MetricsConfig
-from edgeapp.core.context import Log
 from edgeapp.runtime.app import App
+from edgeapp.runtime.supervise import keep_up
 from edgeapp.service.health import Health
 from edgeapp.service.health_told import HealthTold
 from edgeapp.service.notify import Notifier
 from edgeapp.service.starts import Healthy, Start
 from edgeapp.service.states import States
+from edgeapp.uplink.notices import Notice
 from edgeapp.uplink.wire import ROOT, Topics
 
 Facts = Callable[[], Mapping[str, Any] | None]
+Works = dict[str, Callable[[], Awaitable[None]]]
+"""What runs beside, by name; called again where it crashed."""
 
 if TYPE_CHECKING:
+    from edgeapp.service.file_watch import FileWatch
+    from edgeapp.service.reload import Reload
     from edgeapp.service.verbs import Verbs
 
 
@@ -38,8 +44,13 @@ class Beside:
         notifier: Notifier,
         healthy: Healthy | None = None,
         start: Start | None = None,
+        files: "Reload | None" = None,
+        file_watch: "FileWatch | None" = None,
     ) -> None:
-        """Prepare; `healthy` says when this start is, and `start` how it came about."""
+        """Prepare; `healthy` says when this start is, and `start` how it came about.
+
+        `files`: `reload`, where that judges what it started; `file_watch`: calls it by itself.
+        """
         self._link = link
         self._device = device
         self._watch = watch
@@ -54,7 +65,11 @@ class Beside:
             safe=self._start.why if self._start.mode == "safe" else "",
             note=self._start.sentence() if fallen_back else "",
         )
-        self._states = None if link.endpoint is None else _states(app, link, device, self._health)
+        self._files = files
+        self._file_watch = file_watch
+        self._states = None
+        if link.endpoint is not None:
+            self._states = _states(app, link, device, self._health, files)
 
     async def __call__(self, app: App) -> None:
         """Until cancelled."""
@@ -66,13 +81,13 @@ class Beside:
         device, log = self._device, app.kit.log
         disk = self._link.disk
         watchdog = None
-        works: dict[str, Awaitable[None]] = {}
+        works: Works = {}
         if device.watchdog.enabled:
             from edgeapp.service.watchdog import Watchdog
 
             hold = None if self._states is None else self._link.uplink.hold
             watchdog = Watchdog(app, device, hold=hold)
-            works["watchdog"] = watchdog.run()
+            works["watchdog"] = watchdog.run
         elif device.mqtt is not None:
             for topic in ("governor/state", "governor/signals"):  # of a run before this one
                 self._link.uplink.let_go(f"{self._below}{topic}")
@@ -81,44 +96,55 @@ class Beside:
             return None if watchdog is None else watchdog.facts()
 
         if self._watch is not None:
-            works["view"] = self._watch(app, governor)
+            works["view"] = partial(self._watch, app, governor)
         works |= self._for_systemd(app, governor)
         verbs = Verbs(
             app,
             device=device.device,
             say=words.result,
-            reload=self._reload,
+            reload=None if self._reload is None else self._told_reload,
             uplink=self._link.facts,
             purge=None if disk is None else disk.purge,
             governor=governor,
             health=self._health.facts,
             start=self._start,
+            config=None if self._files is None else self._files.facts,
         )
+        works |= self._for_files()
         if self._states is None:
-            works["health"] = self._health.run()
+            works["health"] = self._health.run
         else:
-            works["states"] = self._states.run()
+            works["states"] = self._states.run
         if device.metrics is not None:
-            works["metrics"] = self._metrics(app, governor, device.metrics)
+            works["metrics"] = partial(self._metrics, app, governor, device.metrics)
         if device.mqtt is not None:
             works |= self._on_mqtt(app, verbs, device.mqtt)
         with ExitStack() as stack:
             if self._reload is not None:
-                stack.enter_context(reload_on_hangup(self._reload, log))
+                stack.enter_context(reload_on_hangup(self._told_reload, log))
             async with control_socket(device.run_dir or device.data_dir, verbs.table(), log):
-                await asyncio.gather(*(_going(what, work, log) for what, work in works.items()))
+                await asyncio.gather(*(_kept_up(what, work, app) for what, work in works.items()))
 
-    def _for_systemd(self, app: App, governor: Facts) -> dict[str, Awaitable[None]]:
+    def _for_files(self) -> Works:
+        """Who looks after the pipeline files."""
+        works: Works = {}
+        if self._files is not None:
+            works["files"] = self._files.run
+        if self._file_watch is not None:
+            works["file watch"] = self._file_watch.run
+        return works
+
+    def _for_systemd(self, app: App, governor: Facts) -> Works:
         """What the service manager, and the guard before the next start, are told."""
-        works: dict[str, Awaitable[None]] = {}
+        works: Works = {}
         if self._healthy is not None:
-            works["healthy"] = self._healthy.run()
+            works["healthy"] = self._healthy.run
         if self._notifier.heard:
             from edgeapp.cli.status_sentence import StatusSentence
             from edgeapp.service.heartbeat import Heartbeat
 
             said = StatusSentence(app, governor, self._link.facts, first=self._start.sentence())
-            works["heartbeat"] = Heartbeat(app, self._notifier, said).run()
+            works["heartbeat"] = Heartbeat(app, self._notifier, said).run
         return works
 
     def _metrics(self, app: App, governor: Facts, config: MetricsConfig) -> Awaitable[None]:
@@ -134,7 +160,7 @@ class Beside:
         )
         return monitoring.run(config)
 
-    def _on_mqtt(self, app: App, verbs: "Verbs", mqtt: MqttConfig) -> dict[str, Awaitable[None]]:
+    def _on_mqtt(self, app: App, verbs: "Verbs", mqtt: MqttConfig) -> Works:
         """What a broker is needed for."""
         from edgeapp.service.commands import Commands
         from edgeapp.service.discovery.announce import announce
@@ -147,8 +173,14 @@ class Beside:
             allowed=mqtt.commands,
             home_assistant=mqtt.home_assistant or "homeassistant",
         )
-        announcing = announce(app, self._link.uplink, self._device)
-        return {"commands": commands.run(), "discovery": announcing}
+        announcing = partial(announce, app, self._link.uplink, self._device)
+        return {"commands": commands.run, "discovery": announcing}
+
+    async def _told_reload(self) -> object:
+        """Reload; the service manager is told that it is being done, and that it was."""
+        assert self._reload is not None, "asked for only where there is one"
+        with self._notifier.reloading():
+            return await self._reload()
 
     async def uplink(self, drained: asyncio.Event) -> None:
         """Run the uplink; what has become of the pipelines is the last that it hears."""
@@ -165,12 +197,9 @@ class Beside:
             await running
 
 
-async def _going(what: str, work: Awaitable[object], log: Log) -> None:
-    """If one of what runs beside crashes, that is logged, and the others go on."""
-    try:
-        await work
-    except Exception:
-        log.error("crashed", what=what, exc_info=True)  # noqa: G201  a Log has no exception()
+async def _kept_up(what: str, work: Callable[[], Awaitable[None]], app: App) -> None:
+    """If one of what runs beside crashes it comes back after a while, and the others go on."""
+    await keep_up(what, lambda _: work(), asyncio.Event(), app.kit)
 
 
 def _below(device: DeviceConfig) -> str:
@@ -178,12 +207,21 @@ def _below(device: DeviceConfig) -> str:
     return Topics(device.device, device.mqtt.prefix if device.mqtt else ROOT).below
 
 
-def _states(app: App, link: LinkUp, device: DeviceConfig, health: Health) -> States:
+def _states(
+    app: App, link: LinkUp, device: DeviceConfig, health: Health, files: "Reload | None"
+) -> States:
+    told = HealthTold(health, app.kit.clock)
+
+    def more() -> Iterator[tuple[str, Notice]]:
+        yield from told.notices()
+        if files is not None:
+            yield "config", files.notice()
+
     return States(
         app,
         link.uplink,
         below=_below(device),
         outbox=lambda: link.uplink.statistics().outbox,
         store="memory" if device.mqtt is None else "disk",
-        more=HealthTold(health, app.kit.clock).notices,
+        more=more,
     )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edgeapp.runtime.app import App
     from edgeapp.runtime.kit import Kit
     from edgeapp.runtime.pipeline import Outcome
+    from edgeapp.service.good import GoodFiles
     from edgeapp.service.starts import Healthy, Start
 
     Around = Callable[[tuple[Plan, ...], Kit], AbstractContextManager[App]]
@@ -44,6 +45,7 @@ def run(
     device: Device = None,
     json: Flag = False,
     plain: Flag = False,
+    watch: Flag = False,
     log_level: Level = "info",
     log_format: LogFormat = None,
 ) -> int:
@@ -56,6 +58,7 @@ def run(
         device: The device file: broker, secrets, data directory. All of it has defaults.
         json: Print the state as one JSON object a second, and a summary at the end.
         plain: Print a line now and then instead of the live view.
+        watch: Reload by itself, as `edgeapp reload` does, once files were changed.
         log_level: The least of what is logged, on standard error.
         log_format: Lines for people or for machines. If not given: $EDGEAPP_LOG, else text.
     """
@@ -79,6 +82,7 @@ def run(
             start=start,
             json=json,
             plain=plain,
+            watch_files=watch,
             log_level=log_level,
             log_format=log_format,
         )
@@ -96,6 +100,7 @@ def run_files(
     start: "Start | None" = None,
     json: bool,
     plain: bool,
+    watch_files: bool = False,
     log_level: Level,
     log_format: Literal["text", "json"] | None,
     around: "Around | None" = None,
@@ -103,8 +108,8 @@ def run_files(
     """Run pipelines and say how it went; returns the exit code.
 
     `service`: nothing is printed but what is asked for: `json`, `plain`, and it goes on whether
-    pipelines run or not. `start`: how the service was started. `around` makes the application, and
-    is left once it has ended and was summed up.
+    pipelines run or not. `start`: how the service was started. `watch_files`: reload by itself.
+    `around` makes the application, and is left once it has ended and was summed up.
     """
     one_thread_each()
     from edgeapp.service.notify import from_environment
@@ -112,38 +117,55 @@ def run_files(
     notifier = from_environment()
     from edgeapp.cli.installed import configured
     from edgeapp.core.clock import MonotonicClock
-    from edgeapp.plan.load import load
     from edgeapp.service.heartbeat import dump_on_crash
     from edgeapp.service.logs import format_from, set_up
-    from edgeapp.service.reload import Given, Reload
+    from edgeapp.service.pipeline_files import Given, device_marks, load_or_good
 
-    texts = _texts(device)
+    texts, marks = _texts(device), device_marks(device)
     config, changes = configured(device, sets, files)
-    given = Given(tuple(files), changes, _device_file(device))
-    marks = given.marks()
-    plans = load(files, sets=changes, device=config)
+    good = _good(device, config)
+    given = Given(tuple(files), changes, device, files[0].parent if service else None)
+    loaded = load_or_good(files, given.load(config), good if service else None)
+    plans = loaded.plans
     log = set_up(log_level, log_format or format_from())
     dump_on_crash()
     from edgeapp.cli.beside import Beside
     from edgeapp.cli.link_up import link_up
 
     clock = MonotonicClock()
+    early = stops_kept()  # from here on there is something to be put in order
     with link_up(config, plans, log=log, clock=clock) as link:
         kit = kit_of(plans, link, config.data_dir, log=log, clock=clock)
         with (around or partial(_alone, stays=service))(plans, kit) as app:
             watch = None
             if json or plain or not service:
                 watch = _watch(link, for_s=for_s, json=json, plain=plain)
-            reload = None
+            reload = file_watch = None
             if around is None:
+                from edgeapp.service.file_watch import FileWatch, seen
+                from edgeapp.service.reload import Reload
+
+                equip = partial(_equip, link)
                 reload = Reload(
-                    app, plans, given, marks=marks, device=config, equip=partial(_equip, link)
+                    app, loaded, given, marks=marks, device=config, equip=equip, good=good
                 )
+                if watch_files:
+                    file_watch = FileWatch(partial(seen, given), reload, log)
             healthy = None
             if service and start is not None:
                 healthy = _healthy(start, device, config, app, texts)
-            beside = Beside(app, link, config, watch, reload, notifier=notifier, healthy=healthy)
-            outcomes = run_loop(app, beside, for_s)
+            beside = Beside(
+                app,
+                link,
+                config,
+                watch,
+                reload,
+                notifier=notifier,
+                healthy=healthy,
+                files=reload,
+                file_watch=file_watch,
+            )
+            outcomes = run_loop(app, beside, for_s, early)
             nobody_reads = watch is not None and watch.nobody_reads
             if watch is not None and not nobody_reads:
                 _summary(app, outcomes, link, json=json)
@@ -178,10 +200,12 @@ def _texts(device: "Path | Places | None") -> "Mapping[Path, bytes]":
     return device_texts(device) if isinstance(device, Places) else {}
 
 
-def _device_file(device: "Path | Places | None") -> Path | None:
-    if device is None or isinstance(device, Path):
-        return device
-    return device.device_file if device.device_file.exists() else None
+def _good(device: "Path | Places | None", config: "DeviceConfig") -> "GoodFiles":
+    """Where good files are kept: of an installation, whatever the device file says."""
+    from edgeapp.config.places import Places
+    from edgeapp.service.good import GoodFiles
+
+    return GoodFiles(device.data if isinstance(device, Places) else config.data_dir)
 
 
 def one_thread_each() -> None:
@@ -240,17 +264,27 @@ def _watch(link: "LinkUp", *, for_s: float | None, json: bool, plain: bool) -> "
     return Watch(LiveShow(link.view, for_s=for_s, hint=hint))
 
 
-def run_loop(app: "App", show: "Beside", for_s: float | None) -> "dict[str, Outcome]":
+def stops_kept() -> list[int]:
+    """What is to stop us, from now on until the event loop listens, is kept in this list."""
+    early: list[int] = []
+    for number in _STOPS:
+        signal.signal(number, lambda number, _frame: early.append(number))
+    return early
+
+
+def run_loop(
+    app: "App", show: "Beside", for_s: float | None, early: list[int] | None = None
+) -> "dict[str, Outcome]":
     """Run the event loop.
 
-    A signal that comes before the loop listens is not lost; one that comes after the end changes
-    nothing: the summary is printed and the exit code stays.
+    `early`: as `stops_kept` gave it. A signal that comes before the loop listens is not lost; one
+    that comes after the end changes nothing: the summary is printed and the exit code stays.
     """
     import asyncio
 
     from edgeapp.runtime.app import run_until_stopped
 
-    early: list[int] = []
+    early = stops_kept() if early is None else early
 
     async def beside(app: "App") -> None:
         if early:
@@ -259,8 +293,6 @@ def run_loop(app: "App", show: "Beside", for_s: float | None) -> "dict[str, Outc
 
     gc.enable()
     gc.freeze()  # what is loaded by now stays; the collector need not walk it for years
-    for number in _STOPS:
-        signal.signal(number, lambda number, _frame: early.append(number))
     with asyncio.Runner() as runner:
         return runner.run(run_until_stopped(app, show.uplink, for_s=for_s, beside=beside))
 

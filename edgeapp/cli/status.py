@@ -25,7 +25,8 @@ def status(*, device: Device = None, json: Flag = False) -> int:
     else:
         print("\n".join(_lines(facts)))
     ill = any(pipeline["state"] in _ILL for pipeline in facts["pipelines"])
-    return exits.FAILED if ill or facts["start"]["mode"] != "normal" else exits.OK
+    older = facts["start"]["mode"] != "normal" or (facts.get("config") or {}).get("last_good")
+    return exits.FAILED if ill or older else exits.OK
 
 
 def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
@@ -37,6 +38,7 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
     if start.sentence():
         yield printable(start.sentence())
         yield "  once it is mended: edgeapp reload"
+    yield from map(printable, _config_lines(facts.get("config")))
     if facts.get("uplink"):
         from edgeapp.cli.uplink_words import uplink_lines
 
@@ -52,6 +54,18 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {'stage':<16}{'per s':>8}{'p50 ms':>9}{'p99 ms':>9}  last, and what was let go"
         for stage in pipeline["stages"]:
             yield printable(_row(stage)).rstrip()
+
+
+def _config_lines(config: Mapping[str, Any] | None) -> Iterator[str]:
+    """How what runs differs from what is written."""
+    if config is None:
+        return
+    if config["refused"]:
+        yield f"the last reload was refused: {config['refused']}"
+    for one in config["last_good"]:
+        yield f"{one['pipeline']} runs the last good {one['file']}, not what it says: {one['why']}"
+    if config["restart_needed"]:
+        yield "the device file has changed, which takes a restart"
 
 
 def _row(stage: Mapping[str, Any]) -> str:

@@ -27,7 +27,7 @@ class Settings(BaseModel):
 
 
 class PipelineSettings(Settings):
-    """What a pipeline is worth beside the others, when heat, power or load forbid the best of all."""
+    """What a pipeline is worth beside the others, and how long it has to show that it is well."""
 
     weight: float = Field(
         1.0,
@@ -40,6 +40,13 @@ class PipelineSettings(Settings):
         False,
         description="It is never paused, and its models never stop answering, however hot the "
         "device is.",
+    )
+    grace_s: float = Field(
+        30.0,
+        gt=0,
+        le=3600,
+        description="After a reload it must be well for so many seconds, or it goes back to its last "
+        "good file.",
     )
 
 

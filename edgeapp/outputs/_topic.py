@@ -7,7 +7,7 @@ from pydantic import AfterValidator
 
 _MAX_TOPIC = 200
 _RESERVED = re.compile(
-    r"status|gap|health|outbox|reply|(.*/)?set|[^/]+/state"
+    r"status|config|gap|health|outbox|reply|(.*/)?set|[^/]+/state"
     r"|[^/]+/[^/]+/(variant|settings|silent|snapshot)"
 )
 _ODD = re.compile(r"[+#]|[\x00-\x1f\x7f-\x9f]|[\ud800-\udfff]|[\ufdd0-\ufdef]")

@@ -69,7 +69,9 @@ class Check:
         if self.found:
             return None
         rank = spec.settings
-        return Plan(spec.name, spec.about, self.file, stages, rank.weight, rank.critical)
+        return Plan(
+            spec.name, spec.about, self.file, stages, rank.weight, rank.critical, rank.grace_s
+        )
 
     def _plugin(self, stage: StageSpec) -> Plugin | None:
         try:

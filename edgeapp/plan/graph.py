@@ -90,6 +90,8 @@ class Plan:
     """How much its answers count beside those of other pipelines."""
     critical: bool = False
     """It is never paused by the watchdog, and its gates never close."""
+    grace_s: float = 30.0
+    """After a reload it has so long to show that it is well."""
 
     @property
     def sources(self) -> tuple[StagePlan, ...]:

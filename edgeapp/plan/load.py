@@ -1,12 +1,12 @@
 """From pipeline files to plans, or to every mistake in them at once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from edgeapp.config.device import DeviceConfig
 from edgeapp.config.pipeline import PipelineSpec, read_pipeline
 from edgeapp.config.sets import Change, parse_sets
-from edgeapp.document.reader import read_file
+from edgeapp.document.reader import read, read_file
 from edgeapp.document.tree import Node, shortened
 from edgeapp.document.words import did_you_mean
 from edgeapp.errors import Complaint, ConfigError
@@ -23,12 +23,14 @@ def load(
     device: DeviceConfig,
     open_models: bool = True,
     registry: Registry | None = None,
+    texts: Mapping[Path, bytes] | None = None,
 ) -> tuple[Plan, ...]:
     """Read and check pipeline files; nothing is started. One plan for each file, in their order.
 
     `sets`: changes as `stage.option=value`, for every pipeline that has the stage.
     `open_models`: whether to look into model files too.
     `registry`: the plugins to use; those of the device if not given.
+    `texts`: what is read instead of these files; relative paths start beside the file all the same.
 
     Raises:
         ConfigError: something is wrong; every mistake in every file.
@@ -42,7 +44,7 @@ def load(
     plans: list[Plan | None] = []
     for file in files:
         mistakes: list[Complaint] = []
-        spec = _read(file, changes, mistakes)
+        spec = _read(file, texts or {}, changes, mistakes)
         specs.append(spec)
         if spec:
             _refuse_twin(spec, specs[:-1], mistakes)
@@ -81,9 +83,11 @@ def load_root(
     return plan
 
 
-def _read(file: Path, changes: Sequence[Change], found: list[Complaint]) -> PipelineSpec | None:
+def _read(
+    file: Path, texts: Mapping[Path, bytes], changes: Sequence[Change], found: list[Complaint]
+) -> PipelineSpec | None:
     try:
-        root = read_file(file)
+        root = read(texts[file], str(file)) if file in texts else read_file(file)
     except ConfigError as error:
         found.extend(error.complaints)
         return None

@@ -59,19 +59,21 @@ class Verbs:
         governor: Callable[[], Mapping[str, Any] | None] = lambda: None,
         health: Callable[[], Mapping[str, Any] | None] = lambda: None,
         start: Start | None = None,
+        config: Callable[[], Mapping[str, Any]] | None = None,
     ) -> None:
         """Serve.
 
         Without `reload`, what runs cannot be exchanged. `uplink`: its state as plain data; None:
         there is none. `purge`: empties the outbox; without it, there is none on the disk.
         `governor`: what it decided last; None: nothing, or there is none. `health`: how all is.
-        `start`: how the process was started.
+        `start`: how the process was started. `config`: how what runs differs from what is written.
         """
         self._uplink = uplink
         self._purge = purge
         self._governor = governor
         self._health = health
         self._start = start or Start()
+        self._config = config
         self._app = app
         self._reload = reload
         self._device = device
@@ -111,6 +113,7 @@ class Verbs:
                 "governor": self._governor(),
                 "health": self._health(),
                 "start": {"mode": self._start.mode, "why": self._start.why},
+                "config": None if self._config is None else self._config(),
                 "pipelines": [facts(pipeline, recent, say=self._say) for pipeline in now],
             }
         )
@@ -261,7 +264,7 @@ class Verbs:
         yield Frame({"pipeline": pipeline.plan.name, "state": "resumed"})
 
     async def tune(self, request: Request) -> AsyncIterator[Frame]:
-        """Give a live option of a stage another value, until the pipeline starts anew."""
+        """Give a live option of a stage another value, until its file says another one."""
         pipeline, stage = self.stage(request)
         option, text = str(request.get("option")), request.get("value")
         if not isinstance(text, str):

@@ -284,6 +284,31 @@ class HealthNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=True
     """At most 32."""
 
 
+class OnLastGood(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A pipeline that does not run what its file says, but what it said when all was well."""
+
+    pipeline: Name
+    file: Name
+    """Its name, without the folder."""
+    why: str
+    """What is wrong with the file, or how its pipeline fared."""
+
+
+class ConfigNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Topic `config`, retained: how what runs differs from what is written.
+
+    All is well where `refused` and `last_good` are empty and `restart_needed` is false.
+    """
+
+    schema: Literal["edgeapp/config/1"]
+    refused: str
+    """Why the last reload changed nothing; empty: it did what it was asked for, or there was none."""
+    last_good: tuple[OnLastGood, ...]
+    """At most 32."""
+    restart_needed: bool
+    """The device file, or one of `conf.d`, is another than the one that was read at the start."""
+
+
 class ReplyNotice(Notice, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The response topic of a command, else topic `reply`: what became of it."""
 
@@ -305,6 +330,7 @@ NOTICES: Mapping[str, type[Notice]] = {
     "signals": SignalsNotice,
     "health": HealthNotice,
     "silence": SilenceNotice,
+    "config": ConfigNotice,
     "reply": ReplyNotice,
 }
 """By name; the schema of each is "edgeapp/<name>/1"."""

@@ -23,7 +23,7 @@ def test_the_topic_is_pipeline_and_stage_unless_given(context: Context, packet: 
 @pytest.mark.parametrize(
     "topic",
     ["", "/door", "door/", "a//b", "a/+/b", "#", "a\nb", "a\x00", "\ud800", "x" * 201,
-     "status", "door/set", "set", "$SYS/x", "gap", "outbox", "reply", "porch/state",
+     "status", "door/set", "set", "$SYS/x", "config", "gap", "outbox", "reply", "porch/state",
      "porch/detect/variant", "porch/detect/settings", "porch/camera/snapshot"],
 )  # fmt: skip
 def test_a_topic_that_cannot_be_published_to_is_refused(topic: str) -> None:

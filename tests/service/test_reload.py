@@ -12,11 +12,12 @@ import pytest
 
 from edgeapp.config.device import DeviceConfig
 from edgeapp.plan.graph import Plan
-from edgeapp.plan.load import load
 from edgeapp.runtime.app import App
 from edgeapp.runtime.kit import Kit
 from edgeapp.service.control import RefusedError
-from edgeapp.service.reload import Given, Reload
+from edgeapp.service.good import GoodFiles
+from edgeapp.service.pipeline_files import Given, device_marks, load_or_good
+from edgeapp.service.reload import Reload
 from tests.runtime.rig import Rig
 
 PIPELINE = """
@@ -41,6 +42,8 @@ class Bench:
         self.write(self.yard, "yard")
         self.given = Given((self.belt, self.yard), sets, self.device)
         self.config = DeviceConfig("dev", folder / "data", None, None)
+        self.good: GoodFiles | None = None
+        self.good_at_start: GoodFiles | None = None
 
     @staticmethod
     def write(file: Path, name: str, length_s: float = 0.05) -> None:
@@ -52,10 +55,20 @@ class Bench:
         equip: Callable[[Sequence[Plan], Kit], Kit] = lambda _, kit: kit,
     ) -> None:
         async def main() -> None:
-            marks = self.given.marks()
-            plans = load(self.given.files, sets=self.given.sets, device=self.config)
-            app = App(plans, self.rig.kit)
-            reload = Reload(app, plans, self.given, marks=marks, device=self.config, equip=equip)
+            marks = device_marks(self.device)
+            loaded = load_or_good(
+                self.given.listed(), self.given.load(self.config), self.good_at_start
+            )
+            app = App(loaded.plans, self.rig.kit, stays=True)
+            reload = Reload(
+                app,
+                loaded,
+                self.given,
+                marks=marks,
+                device=self.config,
+                equip=equip,
+                good=self.good,
+            )
             stop = asyncio.Event()
             running = asyncio.ensure_future(app.run(stop))
             await asyncio.sleep(0)

@@ -11,6 +11,7 @@ from edgeapp.core.clock import FakeClock
 from edgeapp.core.message import Message
 from edgeapp.uplink.notices import (
     NOTICES,
+    ConfigNotice,
     CostsOf,
     FaultHealth,
     GapNotice,
@@ -20,6 +21,7 @@ from edgeapp.uplink.notices import (
     Loss,
     ModelHealth,
     Notice,
+    OnLastGood,
     OutboxNotice,
     PipelineHealth,
     PipelineNotice,
@@ -136,6 +138,12 @@ NOTICED: dict[str, Notice] = {
             ),
         ),
     ),
+    "config": ConfigNotice(
+        schema="edgeapp/config/1",
+        refused="nothing was changed: yard.yaml:4: source 'bearing' has no option 'rate_hx'",
+        last_good=(OnLastGood(pipeline="porch", file="porch.yaml", why="it failed: x"),),
+        restart_needed=True,
+    ),
     "reply": ReplyNotice(
         schema="edgeapp/reply/1", command="porch/set", ok=False, said="there is no 'porch'"
     ),
@@ -151,6 +159,7 @@ TOPICS = {
     "signals": "governor/signals",
     "silence": "porch/camera/silent",
     "health": "health",
+    "config": "config",
     "reply": "reply",
 }
 
@@ -191,6 +200,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     ("health", "an unknown word", lambda m: m.update(health="fine")),
     ("health", "a loss without its reason", lambda m: m["pipelines"][0]["losses"][0].pop("reason")),
     ("health", "a rate in words", lambda m: m["pipelines"][0].update(rate_hz="fast")),
+    ("config", "no word on a restart", lambda m: m.pop("restart_needed")),
+    ("config", "no pipeline", lambda m: m["last_good"][0].pop("pipeline")),
     ("reply", "no command", lambda m: m.pop("command")),
     ("reply", "ok in words", lambda m: m.update(ok="yes")),
     ("reply", "another schema's field", lambda m: m.update(pipeline="porch")),
