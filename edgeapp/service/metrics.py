@@ -15,6 +15,7 @@ from edgeapp import __version__
 from edgeapp.runtime.status import PipelineStatus, StageStatus, State
 from edgeapp.service.health import SilenceOf, losses_of
 from edgeapp.uplink.notices import GovernorNotice, HealthWord
+from edgeapp.uplink.outbox import Reason
 from edgeapp.watchdog import detectors
 
 Kind = Literal["counter", "gauge", "histogram"]
@@ -113,8 +114,8 @@ METRICS: Mapping[str, Metric] = {
     "edgeapp_outbox_oldest_seconds": Metric("gauge", (), "How long the oldest one waits."),
     "edgeapp_outbox_memory_bytes": Metric("gauge", (), "Messages in memory."),
     "edgeapp_outbox_dead_messages": Metric("gauge", (), "Refused for good, and kept aside."),
-    "edgeapp_outbox_on_disk": Metric(
-        "gauge", (), "1 while messages are kept on the disk; 0: in memory alone."
+    "edgeapp_outbox_problem": Metric(
+        "gauge", (), "1 while messages are in memory alone though they should be on the disk."
     ),
     "edgeapp_outbox_committed_messages_total": Metric("counter", (), "Written to the disk."),
     "edgeapp_outbox_written_bytes_total": Metric("counter", (), "Written to the disk."),
@@ -229,13 +230,14 @@ def _of_uplink(uplink: Mapping[str, Any]) -> Iterator[Value]:
         yield f"edgeapp_uplink_{name}_total", (), uplink[name]
     for name in ("offered", "found", "sent", "replayed", "refused"):
         yield f"edgeapp_uplink_{name}_messages_total", (), uplink[f"{name}_messages"]
-    for reason, count in uplink["dropped_messages"].items():
+    for reason in get_args(Reason):  # also those of which there are none: 0 to 1 is a rise, too
+        count = uplink["dropped_messages"].get(reason, 0)
         yield "edgeapp_uplink_dropped_messages_total", (reason,), count
     for name in ("waiting", "in_flight", "backlog", "dead"):
         yield f"edgeapp_outbox_{name}_messages", (), uplink[f"outbox_{name}_messages"]
     yield "edgeapp_outbox_oldest_seconds", (), uplink["outbox_oldest_s"]
     yield "edgeapp_outbox_memory_bytes", (), uplink["outbox_memory_bytes"]
-    yield "edgeapp_outbox_on_disk", (), uplink["outbox_store"] == "disk"
+    yield "edgeapp_outbox_problem", (), uplink["outbox_problem"] != ""
     yield "edgeapp_outbox_committed_messages_total", (), uplink["outbox_committed_messages"]
     yield "edgeapp_outbox_written_bytes_total", (), uplink["outbox_written_bytes"]
 
