@@ -11,6 +11,7 @@ right. Hence the rules:
 """
 
 import ctypes
+import errno
 import threading
 import time
 import uuid
@@ -28,6 +29,8 @@ _NOISE_NS = 1_000_000  # a difference below it comes of reading two clocks one a
 _NEVER_NS = -(1 << 62)
 _STA_UNSYNC = 0x0040
 _TIME_ERROR = 5
+_STEP_NS = NS // 2  # timesyncd slews what is less
+_DRIFTED_NS = 32_000 * NS  # at 500 ppm it may be 16 s off by then, where the kernel gives up, too
 
 
 class Offset(NamedTuple):
@@ -182,11 +185,53 @@ class _Timex(ctypes.Structure):
     )
 
 
+class Timesyncd:
+    """Whether systemd-timesyncd keeps the wall clock right: what a service knows that may not ask the kernel.
+
+    It touches a file whenever it has set the clock. A step since then was somebody else's.
+    """
+
+    def __init__(
+        self,
+        touched: Path = Path("/run/systemd/timesync/synchronized"),
+        *,
+        wall_ns: Callable[[], int] = time.time_ns,
+        mono_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        """Begin; nothing is read yet."""
+        self._touched = touched
+        self._wall_ns = wall_ns
+        self._mono_ns = mono_ns
+        self._right: tuple[int, int] | None = None
+        """When it was touched, and the offset that was seen first after that."""
+
+    def __call__(self) -> bool:
+        """Whether it does now."""
+        try:
+            touched_ns = self._touched.stat().st_mtime_ns
+        except OSError:
+            return False
+        wall_ns = self._wall_ns()
+        offset_ns = wall_ns - self._mono_ns()
+        if self._right is None or self._right[0] != touched_ns:
+            self._right = (touched_ns, offset_ns)
+        stepped = abs(offset_ns - self._right[1]) > _STEP_NS
+        return not stepped and -_STEP_NS < wall_ns - touched_ns < _DRIFTED_NS
+
+
+_timesyncd = Timesyncd()
+
+
 def wall_clock_is_synchronised() -> bool:
-    """Whether the kernel knows the wall clock to be synchronised, by adjtimex(2)."""
+    """Whether the kernel knows the wall clock to be synchronised, by adjtimex(2).
+
+    Where it may not be asked, as in a service with ProtectClock=yes, `Timesyncd` is.
+    """
     timex = _Timex()
     try:
         state: int = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex))
     except (AttributeError, OSError):  # a C library without it
         return False
+    if state < 0 and ctypes.get_errno() == errno.EPERM:
+        return _timesyncd()
     return 0 <= state < _TIME_ERROR and not timex.status & _STA_UNSYNC

@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -5,6 +8,7 @@ from edgeapp.core.clock import NS, FakeClock, MonotonicClock
 from edgeapp.uplink.wall_clock import (
     Instant,
     Offset,
+    Timesyncd,
     WallClock,
     boot_id,
     wall_clock_is_synchronised,
@@ -185,6 +189,43 @@ def test_steps_of_ten_years_move_neither_ages_nor_a_time_that_was_synchronised(
 def test_the_kernel_is_asked_about_the_clock() -> None:
     """Either answer may be true here; what counts is that there is one, every time."""
     assert {type(wall_clock_is_synchronised()) for _ in range(3)} == {bool}
+
+
+def test_a_service_that_may_not_ask_the_kernel_believes_timesyncd(tmp_path: Path) -> None:
+    """Until somebody else steps the clock, until the next synchronisation; and not for ever."""
+    file, now = tmp_path / "synchronized", {"wall": NOON_NS, "mono": 100 * NS}
+    timesyncd = Timesyncd(file, wall_ns=lambda: now["wall"], mono_ns=lambda: now["mono"])
+
+    def pass_s(seconds: int) -> bool:
+        now["wall"] += seconds * NS
+        now["mono"] += seconds * NS
+        return timesyncd()
+
+    def touch() -> None:
+        file.touch()
+        os.utime(file, ns=(now["wall"], now["wall"]))
+
+    assert not timesyncd()
+    touch()
+    assert timesyncd()
+    assert pass_s(2048)
+    now["wall"] += 3600 * NS
+    assert not timesyncd()
+    assert not pass_s(10)
+    touch()
+    assert pass_s(1)
+    assert not pass_s(40_000)
+    touch()
+    assert pass_s(1)
+    file.unlink()
+    assert not timesyncd()
+
+
+def test_what_was_set_before_the_clock_went_back_says_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "synchronized"
+    file.touch()
+    os.utime(file, ns=(NOON_NS, NOON_NS))
+    assert not Timesyncd(file, wall_ns=lambda: NOON_NS - 60 * NS, mono_ns=lambda: NS)()
 
 
 def test_the_devices_own_clocks_agree() -> None:
