@@ -14,18 +14,20 @@ class DeviceClass:
     allow: tuple[str, ...]
     """Values of DeviceAllow=."""
     group: str
-    """That may open them, by the rules of Debian, or by `deploy/udev`."""
+    """That may open them, by the rules of the distribution."""
     module: str = ""
     """The kernel's module that makes the class. A class that is not there when the service starts
     stays forbidden, even when the device comes later: so the module is loaded first."""
+    own_rule: bool = False
+    """Where the distribution has no such group, `systemd/60-edgeapp.rules` gives them to ours."""
     sysfs: bool = False
     """It is set up by files in /sys/devices, which the service else cannot write."""
 
 
 _CAMERA = DeviceClass("cameras", ("char-video4linux rw", "char-media rw"), "video", "videodev")
 _SOUND = DeviceClass("sound", ("char-alsa rw",), "audio", "snd")
-_GPIO = DeviceClass("lines", ("char-gpiochip rw",), "gpio")
-_IIO = DeviceClass("sensors", ("char-iio r",), "iio", "industrialio", sysfs=True)
+_GPIO = DeviceClass("lines", ("char-gpiochip rw",), "gpio", own_rule=True)
+_IIO = DeviceClass("sensors", ("char-iio r",), "iio", "industrialio", own_rule=True, sysfs=True)
 _USB_SERIAL = DeviceClass("serial lines", ("char-ttyUSB rw",), "dialout", "usbserial")
 _USB_MODEM = DeviceClass("serial lines", ("char-ttyACM rw",), "dialout", "cdc_acm")
 

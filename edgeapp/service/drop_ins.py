@@ -142,10 +142,10 @@ class _Making:
         groups = {one.group: one for one in classes.values() if one.group}
         there = [group for group in sorted(groups) if self._machine.group(group)]
         self.doubts += [
-            f"there is no group '{group}' to open {groups[group].name} with: sudo groupadd --system "
-            f"{group}, and install deploy/udev/60-edgeapp.rules"
+            f"there is no group '{group}' to open {groups[group].name} with, so that only root can: "
+            f"sudo groupadd --system {group} && sudo udevadm trigger"
             for group in sorted(groups)
-            if group not in there
+            if group not in there and not groups[group].own_rule
         ]
         if there:
             lines.append(f"SupplementaryGroups={' '.join(there)}")
