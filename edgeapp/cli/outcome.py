@@ -65,8 +65,16 @@ COMMANDS = {
     ),
     "schema": _Command(
         "edgeapp.cli.schema:schema",
-        "Print the JSON Schema of pipeline files, or those of messages.",
+        "Print the JSON Schema of pipeline files, of the device file, or those of messages.",
         "schema --messages",
+    ),
+    "doctor": _Command(
+        "edgeapp.cli.doctor:doctor",
+        "Look at everything that the pipelines of this device stand on.\n\n"
+        "What is wrong is shown with the command that puts it right. Nothing is changed. Without "
+        "root some of it cannot be looked at. Exit code 1 if something does not work.",
+        "doctor",
+        "[FILE...]",
     ),
     "status": _Command(
         "edgeapp.cli.status:status",

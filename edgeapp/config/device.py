@@ -15,7 +15,7 @@ from edgeapp.config.validate import Subject, validate
 from edgeapp.config.watchdog import WatchdogConfig, check_board, watchdog_config
 from edgeapp.core.plugin import Surroundings
 from edgeapp.core.secret import Secret
-from edgeapp.document.tree import Table
+from edgeapp.document.tree import Scalar, Table
 from edgeapp.errors import Complaint, ConfigError, Place
 
 MQTT_PORT, MQTT_TLS_PORT = 1883, 8883
@@ -137,6 +137,7 @@ def read_device_layers(
     if of is not None:
         folder = (of.config if isinstance(of, Places) else of.parent).absolute()
     file = DeviceFile.model_construct()
+    _check_name(said, found)
     if said.entries:
         subject = Subject("", "the device file", said.place)
         around = Surroundings(folder, folder)
@@ -180,11 +181,18 @@ def _installed(of: Path | Places | None, environment: Mapping[str, str]) -> Plac
     return None
 
 
+def _check_name(said: Table, found: list[Complaint]) -> None:
+    entry = said.get("device")
+    if entry is None or not isinstance(entry.value, Scalar):
+        return
+    name = entry.value.value
+    if isinstance(name, str) and (wrong := problem_with(name)):
+        found.append(Complaint(entry.value.place, *wrong))
+
+
 def _check_rest(said: Table, file: DeviceFile, found: list[Complaint]) -> None:
     """What types cannot say."""
-    name, mqtt = said.get("device"), said.get("mqtt")
-    if name and file.device is not None and (wrong := problem_with(file.device)):
-        found.append(Complaint(name.value.place, *wrong))
+    mqtt = said.get("mqtt")
     watchdog = said.get("watchdog")
     if watchdog is not None and isinstance(watchdog.value, Table):
         check_board(watchdog.value, file.watchdog, found)

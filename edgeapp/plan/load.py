@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from edgeapp.config.device import DeviceConfig
+from edgeapp.config.outside import KEYS
 from edgeapp.config.pipeline import PipelineSpec, read_pipeline
 from edgeapp.config.sets import Change, parse_sets
 from edgeapp.document.reader import read, read_file
@@ -117,7 +118,7 @@ def _lost_changes(
     for change in changes:
         if change.stage not in ids:
             problem = f"no pipeline has a stage '{shortened(change.stage)}'"
-            remedy = did_you_mean(change.stage, ids, heading="Stages")
+            remedy = did_you_mean(change.stage, ids, heading="Stages", also=KEYS)
             yield Complaint(change.entry.place, problem, remedy)
 
 
