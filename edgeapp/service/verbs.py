@@ -23,6 +23,7 @@ from edgeapp.service.control import Frame, RefusedError, Request, Verb
 from edgeapp.service.facts import Say, facts
 from edgeapp.service.recent import Recent
 from edgeapp.service.starts import Start
+from edgeapp.service.wear import Wear
 from edgeapp.uplink.outbox import PRIORITIES
 
 _LONGEST_WINDOW_S = 10.0
@@ -73,6 +74,7 @@ class Verbs:
         self._governor = governor
         self._health = health
         self._start = start or Start()
+        self._wear = Wear(app.kit.clock)
         self._config = config
         self._app = app
         self._reload = reload
@@ -113,6 +115,7 @@ class Verbs:
                 "governor": self._governor(),
                 "health": self._health(),
                 "start": {"mode": self._start.mode, "why": self._start.why},
+                "wear": self._wear.facts(),
                 "config": None if self._config is None else self._config(),
                 "pipelines": [facts(pipeline, recent, say=self._say) for pipeline in now],
             }

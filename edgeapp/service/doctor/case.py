@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from edgeapp.config.device import DeviceConfig
+from edgeapp.core.needs import Needs
 from edgeapp.errors import Complaint
 from edgeapp.plan.graph import Plan
 from edgeapp.service.doctor.machine import PROGRAM_S, Machine, User
+from edgeapp.uplink.connection import Endpoint
 
 UNIT = "edgeapp.service"
 _ASKED = (
@@ -37,11 +39,17 @@ class Case:
     program: str = "edgeapp"
     """How a person calls us."""
     config_given: str = ""
-    """The arguments that name the configuration again: "" or "--device FILE"."""
+    """The arguments that name the configuration again."""
+    device_given: str = ""
+    """Of them, `--device FILE`."""
     files: tuple[Path, ...] = ()
     """The pipeline files."""
     device: DeviceConfig | None = None
     plans: tuple[Plan, ...] = ()
+    needs: Needs | None = None
+    """What pipelines and device configuration need of the machine; None: they are wrong."""
+    endpoint: Endpoint | None = None
+    """The broker; None: none is named."""
     complaints: tuple[Complaint, ...] = ()
     """What is wrong in the configuration."""
     live: Mapping[str, Any] | None = None
@@ -89,6 +97,11 @@ class Case:
     def sudo(self, command: str) -> str:
         """A command that only root may give."""
         return command if self.root else f"sudo {command}"
+
+    def as_user(self, command: str) -> str:
+        """A command that whoever runs the pipelines has to give."""
+        user = self.user()
+        return command if user.uid == self.machine.uid else f"sudo -u {user.name} {command}"
 
     def restart(self) -> str:
         """What makes it take what was changed."""

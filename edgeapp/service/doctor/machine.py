@@ -4,12 +4,14 @@ import errno
 import os
 import stat
 import subprocess
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from edgeapp.core.whole_file import read_start
+from edgeapp.uplink.wall_clock import wall_clock_is_synchronised
 
 PROGRAM_S = 5.0
 """How long a program may take to answer."""
@@ -32,7 +34,7 @@ Run = Callable[[Sequence[str], float], Ran]
 def run_program(command: Sequence[str], most_s: float) -> Ran:
     """Run a program to its end, without a terminal and in English; it is killed after `most_s`."""
     try:
-        ended = subprocess.run(
+        ended = subprocess.run(  # noqa: S603  programs of ours, no shell
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -67,6 +69,14 @@ class Machine:
     run: Run = run_program
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     uid: int = field(default_factory=os.geteuid)
+    is_device: Callable[[os.stat_result], bool] = lambda state: (
+        stat.S_ISCHR(state.st_mode) or stat.S_ISBLK(state.st_mode)
+    )
+    """Whether a file is the node of a device; tests have no other files than common ones."""
+    wall_s: Callable[[], float] = time.time
+    """Seconds since 1970."""
+    synchronised: Callable[[], bool] = wall_clock_is_synchronised
+    """Whether the kernel says that the wall clock is."""
 
     def path(self, absolute: str | Path) -> Path:
         """Where a file of the machine is."""
@@ -141,8 +151,3 @@ def may_open(state: os.stat_result, user: User, groups: Iterable[int], *, write:
     if state.st_gid in set(groups):
         return (state.st_mode >> 3) & wanted == wanted
     return state.st_mode & wanted == wanted
-
-
-def is_device(state: os.stat_result) -> bool:
-    """Whether a file is the node of a device."""
-    return stat.S_ISCHR(state.st_mode) or stat.S_ISBLK(state.st_mode)
