@@ -63,6 +63,7 @@ class Watch:
     async def __call__(self, app: App, governor: GovernorFacts) -> None:
         """Show until cancelled. `governor`: what the watchdog decided last."""
         began_s = time.monotonic()
+        self._stop.clear()
         thread = threading.Thread(target=self._run, args=(app, began_s), name="view", daemon=True)
         self.show.begin(app, governor)
         thread.start()

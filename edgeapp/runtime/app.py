@@ -6,7 +6,6 @@ import sys
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import NamedTuple
 
-from edgeapp.core.context import Log
 from edgeapp.plan.graph import Plan
 from edgeapp.runtime.kit import Kit
 from edgeapp.runtime.pipeline import Outcome, Pipeline
@@ -51,7 +50,7 @@ class App:
         interval_s = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._stop, self._began = stop, True
-        house = asyncio.ensure_future(self._keep_house())
+        house = asyncio.ensure_future(self._house_kept())
         passing_on = asyncio.ensure_future(self._pass_on(stop))
         try:
             for pipeline in self.pipelines:
@@ -164,7 +163,10 @@ class App:
         for sentence in status.unaccounted():
             self.kit.log.error("packets unaccounted for", pipeline=status.name, what=sentence)
 
-    async def _keep_house(self) -> None:
+    async def _house_kept(self) -> None:
+        await keep_up("housekeeping", self._keep_house, asyncio.Event(), self.kit)
+
+    async def _keep_house(self, _stop: asyncio.Event) -> None:
         """Let models go that nobody has used for a while."""
         while True:
             await asyncio.sleep(HOUSEKEEPING_S)
@@ -203,8 +205,7 @@ async def run_until_stopped(
     for number in (signal.SIGTERM, signal.SIGINT):
         tell(loop, number, stop.set)
     timer = None if for_s is None else loop.call_later(for_s, stop.set)
-    log = app.kit.log
-    view = None if beside is None else asyncio.ensure_future(_told("view", beside(app), log))
+    view = None if beside is None else asyncio.ensure_future(_beside(app, beside))
     uplink_task = asyncio.ensure_future(keep_up("uplink", uplink, drained, app.kit))
     try:
         return await app.run(stop)
@@ -219,9 +220,6 @@ async def run_until_stopped(
             timer.cancel()
 
 
-async def _told(what: str, work: Awaitable[object], log: Log) -> None:
-    """Do what runs beside the pipelines. If it crashes that is logged, and they go on."""
-    try:
-        await work
-    except Exception:
-        log.error("crashed", what=what, exc_info=True)  # noqa: G201  a Log has no exception()
+async def _beside(app: App, beside: Callable[[App], Awaitable[object]]) -> None:
+    """Do what runs beside the pipelines. If it crashes it is done anew, and they go on."""
+    await keep_up("what runs beside", lambda _: beside(app), asyncio.Event(), app.kit)

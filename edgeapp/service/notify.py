@@ -27,6 +27,7 @@ class Notifier:
         self.watchdog_s = watchdog_s if address else None
         self._to = f"\0{address[1:]}" if address.startswith("@") else address
         self._socket: socket.socket | None = None
+        self._was_ready = False
         if address.startswith(("/", "@")):
             with suppress(OSError):
                 self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -39,6 +40,7 @@ class Notifier:
 
     def ready(self) -> bool:
         """The service is up, or done with a reload."""
+        self._was_ready = True
         return self._send({"READY": 1})
 
     def status(self, sentence: str) -> bool:
@@ -66,7 +68,13 @@ class Notifier:
 
     @contextmanager
     def reloading(self) -> Iterator[None]:
-        """Say that the configuration is read again, and at the end of the block that it was."""
+        """Say that the configuration is read again, and at the end of the block that it was.
+
+        Before the service is ready nothing is said: it would be taken for the end of the start.
+        """
+        if not self._was_ready:
+            yield
+            return
         now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         self._send({"RELOADING": 1, "MONOTONIC_USEC": now_us})
         try:

@@ -46,7 +46,7 @@ def test_an_uplink_or_view_that_crashes_is_logged_and_loses_no_outcome(rig: Rig)
     assert outcomes["test"].ending == "finished"
     assert crashing.uplink_problem == "ValueError('a bug')"
     crashed = [facts["what"] for _, event, facts in rig.log.events if event == "crashed"]
-    assert sorted(set(crashed)) == ["uplink", "view"]
+    assert sorted(set(crashed)) == ["uplink", "what runs beside"]
 
 
 def test_an_uplink_that_crashes_is_started_again_after_ever_longer_waits(rig: Rig) -> None:
