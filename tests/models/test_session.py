@@ -78,6 +78,35 @@ def test_a_model_lingers_after_its_last_lease_and_then_leaves(make_model: MakeMo
         assert session._raw is not raw
 
 
+def test_what_is_held_stays_though_nobody_leases_it_and_is_not_loaded_again(
+    make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while pipelines are exchanged, however long that takes and however short memory is."""
+    clock = FakeClock()
+    pool, file = Pool(clock), make_model("m.onnx", factor=2.0)
+    loads: list[Path] = []
+    load = sessions._load
+
+    def counted(file: Path, level: Any) -> Any:
+        loads.append(file)
+        return load(file, level)
+
+    monkeypatch.setattr(sessions, "_load", counted)
+    with pool.lease(file):
+        let_go = pool.hold([file, file.parent / "none.onnx"])
+    clock.advance(10 * LINGER_S)
+    pool.sweep()
+    pool.give_back()
+    with pool.lease(file) as session:
+        assert _run(session, 1.0) == [2.0, 2.0, 2.0]
+    assert len(loads) == 1
+    let_go()
+    let_go()  # once more does nothing
+    clock.advance(LINGER_S)
+    pool.sweep()
+    assert len(pool) == 0
+
+
 def test_a_lease_sweeps_too(make_model: MakeModel) -> None:
     clock = FakeClock()
     pool = Pool(clock)
