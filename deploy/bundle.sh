@@ -26,9 +26,10 @@ done | sort >"$folder/$list"
 
 rm -rf "$folder"/system/*
 cp "$repo/systemd/edgeapp.yaml" "$repo/systemd"/*.service "$repo/deploy/guard" "$folder/system/"
+cp -R "$repo/systemd/drop-ins" "$folder/system/"
 for file in "$repo/systemd"/*.rules; do [ ! -e "$file" ] || cp "$file" "$folder/system/"; done
 cp "$repo/deploy/install.sh" "$folder/"
 chmod 755 "$folder/install.sh" "$folder/system/guard"
 cd "$folder"
-sha256sum install.sh system/* wheels-*.txt wheels/* >.SHA256SUMS
+find install.sh system wheels wheels-*.txt -type f | sort | xargs -d '\n' sha256sum >.SHA256SUMS
 mv .SHA256SUMS SHA256SUMS

@@ -173,7 +173,7 @@ check_bundle() {
     [ -f "$bundle/SHA256SUMS" ] || stop "$bundle holds no packages: make a bundle with 'make bundle BUNDLE=folder'" \
         "and run the install.sh in it"
     (cd "$bundle" && sha256sum --check --quiet --strict SHA256SUMS) >>"$log" 2>&1 ||
-        stop "the bundle is damaged ($(last_words | cut -d : -f 1)): copy it again"
+        stop "the bundle is damaged ($(sed -n 's/: FAILED.*//p' "$log" | head -n 1)): copy it again"
 }
 
 check_space() {
@@ -252,11 +252,13 @@ END
 
 # What it thinks of the configuration; run as the user that will run it, who must be able to read it.
 check_config() {
-    ls "$etc"/pipelines/*.yaml >/dev/null 2>&1 || return 0 # nothing to run yet, which is no mistake here
+    look=check
+    ls "$etc"/pipelines/*.yaml >/dev/null 2>&1 || look="config show" # nothing to run yet is no mistake here
+    # shellcheck disable=SC2086  # words on purpose
     set -- env -i PATH="$PATH" LC_ALL=C.UTF-8 HOME="$data" \
         CONFIGURATION_DIRECTORY="$etc" STATE_DIRECTORY="$data" CREDENTIALS_DIRECTORY="$etc/secrets" \
-        "$versions/$name/bin/edgeapp" check
-    printf '+ edgeapp check\n' >>"$log"
+        "$versions/$name/bin/edgeapp" $look
+    printf '+ edgeapp %s\n' "$look" >>"$log"
     says=$(cd / && as_user timeout 300 "$@" 2>&1) && return
     printf '%s\n' "$says" | tee -a "$log" >&2
     stop "edgeapp $version refuses the configuration in $etc: mend it, or stay with what is installed"
@@ -332,28 +334,13 @@ put_system() {
     fi
 }
 
-# Drop-ins that a version generates from the configuration. state/drop-ins lists which are ours.
+# Drop-ins that a version generates from the configuration and from what this machine has.
 put_drop_ins() {
-    fresh=$opt/.drop-ins.new
-    rm -rf "$fresh"
-    mkdir "$fresh"
-    "$versions/$1/bin/edgeapp" service dropins --help >/dev/null 2>&1 || return 0
-    logged env CONFIGURATION_DIRECTORY="$etc" STATE_DIRECTORY="$data" \
-        "$versions/$1/bin/edgeapp" service dropins --out "$fresh" ||
-        stop "the drop-ins of the service could not be made ($(last_words))"
-    (cd "$fresh" && find . -name '*.conf' | sed 's|^\./||') >"$opt/.drop-ins"
-    # Named before they are there: what a power cut leaves is found by the next run.
-    sort -u "$opt/.drop-ins" "$state/drop-ins" 2>/dev/null | put "$state/drop-ins" 644
-    while IFS= read -r file; do
-        if [ -e "$fresh/$file" ]; then
-            put_file "$fresh/$file" "$units/$unit.d/${file##*/}" 644
-        else
-            drop "$units/$unit.d/${file##*/}"
-            changed=yes
-        fi
-    done <"$state/drop-ins"
-    put "$state/drop-ins" 644 <"$opt/.drop-ins"
-    rm -rf "$fresh" "$opt/.drop-ins"
+    before_sum=$(cat "$units/$unit.d"/*.conf 2>/dev/null | cksum)
+    printf '+ edgeapp service dropins\n' >>"$log"
+    CONFIGURATION_DIRECTORY=$etc STATE_DIRECTORY=$data \
+        "$versions/$1/bin/edgeapp" service dropins --out "$units/$unit.d" 2>&1 >>"$log" | tee -a "$log" >&2
+    [ "$before_sum" = "$(cat "$units/$unit.d"/*.conf 2>/dev/null | cksum)" ] || changed=yes
 }
 
 # --- switching --------------------------------------------------------------------------------------
@@ -465,8 +452,8 @@ enable() {
 
 # Removes what earlier attempts left behind: environments that are not whole, drafts of files.
 tidy() {
-    rm -rf "$opt"/.*.new "$opt/.drop-ins" "$opt/.current.guard" "$state"/.*.new
-    rm -f "$units/.$unit.new" "$units/$unit.d"/.*.new "$rules"/.*edgeapp*.new "${command%/*}/.edgeapp.new" "$etc"/.*.new
+    rm -rf "$opt"/.*.new "$opt/.current.guard" "$state"/.*.new
+    rm -f "$units/.$unit.new" "$units/$unit.d"/*.conf.tmp "$rules"/.*edgeapp*.new "${command%/*}/.edgeapp.new" "$etc"/.*.new
     for place in "$versions"/* "$versions"/.[!.]*; do
         if [ -d "$place" ] && [ ! -e "$place/whole" ]; then rm -rf "$place"; fi
     done
@@ -496,8 +483,10 @@ uninstall() {
     rm -f "$units/multi-user.target.wants/$unit" "$units/$unit"
     if [ -n "$purge" ]; then
         rm -rf "$units/$unit.d"
-    elif [ -f "$state/drop-ins" ]; then
-        while IFS= read -r file; do rm -f "$units/$unit.d/${file##*/}"; done <"$state/drop-ins"
+    else
+        for file in "$units/$unit.d"/*.conf; do
+            ! head -n 1 "$file" 2>/dev/null | grep -q '`edgeapp service dropins`' || rm -f "$file"
+        done
     fi
     rmdir "$units/$unit.d" 2>/dev/null || :
     for file in "$opt"/current/system/*.rules "$bundle"/system/*.rules; do rm -f "$rules/${file##*/}"; done
@@ -574,6 +563,7 @@ build_version
 check_config
 if [ "$installed" = "$name" ] && [ -e "$state/installed" ] && [ ! -e "$state/trial" ]; then
     put_system "$name"
+    if [ -n "$live" ] && [ -n "$changed" ]; then logged systemctl try-restart "$unit" || :; fi
     say "edgeapp $name is installed already."
 else
     switch_to "$name"

@@ -8,6 +8,7 @@ from tests.servers.bundle import assemble
 EDGEAPP = """
 import os, pathlib, signal, sys, time
 VERSION, MANNER = {version!r}, {manner!r}
+MARK = "# By `edgeapp service dropins` "
 def main():
     command = sys.argv[1]
     if command == "--version":
@@ -17,7 +18,9 @@ def main():
             if MANNER == "strict" and "old_option" in file.read_text():
                 return file.name + ": old_option is no more"
     elif command == "service" and "--help" not in sys.argv:
-        (pathlib.Path(sys.argv[-1]) / ("50-" + VERSION + ".conf")).write_text("[Service]\\n")
+        drop_in = pathlib.Path(sys.argv[-1]) / "10-user.conf"
+        if not drop_in.exists() or drop_in.read_text() != MARK + VERSION:
+            drop_in.write_text(MARK + VERSION)
     elif command == "run":
         if MANNER == "crashing":
             return 1
