@@ -9,7 +9,7 @@ from typing import Any
 
 from edgeapp.service.doctor.case import Case
 from edgeapp.service.doctor.finding import Check, Finding
-from edgeapp.service.doctor.machine import Machine, Ran
+from edgeapp.service.doctor.machine import Machine, Ran, Run
 
 PASSWD = "root:x:0:0::/root:/bin/sh\nedgeapp:x:990:991::/:/sbin/nologin\nann:x:1000:1000::/home/ann:/bin/sh\n"
 GROUP = "root:x:0:\nedgeapp:x:991:\nann:x:1000:\nvideo:x:44:ann\naudio:x:29:\n"
@@ -32,7 +32,8 @@ class Ward:
         self.root = root
         self.programs: dict[str, Ran] = {}
         """What a program says, by the beginning of its command line."""
-        self.asked: list[str] = []
+        self.answer: Run | None = None
+        """Who answers for all programs, in place of these."""
         self.write("/etc/passwd", PASSWD)
         self.write("/etc/group", GROUP)
         self.data = root / "var/lib/edgeapp"
@@ -50,10 +51,11 @@ class Ward:
         """Take a folder away."""
         shutil.rmtree(self.root / path.lstrip("/"))
 
-    def run(self, command: Sequence[str], _most_s: float) -> Ran:
+    def run(self, command: Sequence[str], most_s: float) -> Ran:
         """Say what is prepared."""
+        if self.answer is not None:
+            return self.answer(command, most_s)
         line = " ".join(command)
-        self.asked.append(line)
         for begin, ran in self.programs.items():
             if begin in line:
                 return ran
