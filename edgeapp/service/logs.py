@@ -1,4 +1,4 @@
-"""The event log: readable lines in a terminal, one JSON object a line for machines; on stderr.
+"""The event log: readable lines in a terminal, fields in systemd's journal, JSON on request.
 
 Every line is written at once to whatever `sys.stderr` is at that moment, so a live view that
 redirects it keeps the lines above itself.
@@ -15,6 +15,7 @@ from typing import Any, Literal, TextIO, cast
 from edgeapp.core.clock import NS, Clock, MonotonicClock
 from edgeapp.core.context import Log
 from edgeapp.core.revealed import hidden
+from edgeapp.service.journal import Journal, is_journal
 
 if "rich" in sys.modules:
     import structlog
@@ -23,6 +24,8 @@ else:  # structlog.dev, not used here, would load rich: a twentieth of a cold st
     import structlog
 
     del sys.modules["rich"]
+
+from edgeapp.service.flood import Flood
 
 Format = Literal["text", "json"]
 Level = Literal["debug", "info", "warning", "error"]
@@ -35,6 +38,9 @@ REPEATS = 5
 WITHIN_S = 60
 """...in so many seconds; the next one says how many were left out."""
 _MOST_KNOWN = 512
+
+_BELOW = ("exception", "stack")
+"""Facts of several lines, which stand below the line."""
 
 _Event = MutableMapping[str, Any]
 _COLORS = {"debug": "\x1b[2m", "info": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[31m"}
@@ -55,13 +61,16 @@ def set_up(
     clock: Clock | None = None,
 ) -> Log:
     """A log for `Kit`. `stream`: where lines go instead of the standard error of the moment."""
-    processors: list[Any] = [
-        structlog.processors.add_log_level,
-        Quieter(clock or MonotonicClock()),
-        _short_traceback,
-        _without_secrets,
-    ]
-    if form == "json":
+    clock = clock or MonotonicClock()
+    processors: list[Any] = [structlog.processors.add_log_level, Quieter(clock)]
+    if level != "debug":  # who asks for that wants it all
+        processors.append(Flood(clock))
+    processors += [_short_traceback, _without_secrets]
+    logger: Any = _Writer(stream)
+    if form == "text" and stream is None and is_journal(sys.stderr):
+        logger = Journal(_message, Otherwise(logger))
+        processors.append(dict)  # structlog hands a dictionary on as what `Journal.msg` is given
+    elif form == "json":
         processors += [
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
             structlog.processors.JSONRenderer(default=str, ensure_ascii=False),
@@ -72,10 +81,10 @@ def set_up(
             TextLine(stream),
         ]
     wrapper = structlog.make_filtering_bound_logger(LEVELS[level])
-    logger = structlog.wrap_logger(
-        _Writer(stream), processors=processors, wrapper_class=wrapper, context_class=dict
+    wrapped = structlog.wrap_logger(
+        logger, processors=processors, wrapper_class=wrapper, context_class=dict
     )
-    return cast(Log, logger.bind())
+    return cast(Log, wrapped.bind())
 
 
 class _Writer:
@@ -94,6 +103,18 @@ class _Writer:
             pass
 
     debug = info = warning = error = msg
+
+
+class Otherwise:
+    """What becomes of an event that the journal does not take: a line on standard error."""
+
+    def __init__(self, writer: _Writer) -> None:
+        self._writer = writer
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        """Write it."""
+        level = event.get("level", "")
+        self._writer.msg(f"{level:<7} {_message(event)}".replace("\n", "\n    "))
 
 
 class Quieter:
@@ -166,6 +187,18 @@ def _hidden(value: Any) -> Any:
     return hidden(str(value))
 
 
+def _message(event: Mapping[str, Any]) -> str:
+    """An event as a text that says all without its fields."""
+    where = "/".join(str(event[key]) for key in ("pipeline", "stage") if key in event)
+    said = f"{where}: {event['event']}" if where else str(event["event"])
+    elsewhere = {"level", "event", "pipeline", "stage", *_BELOW}
+    facts = {key: value for key, value in event.items() if key not in elsewhere}
+    told = " ".join(f"{key}={_value(value)}" for key, value in facts.items())
+    first = _printable(f"{said} ({told})" if told else said)
+    below = [str(event[key]) for key in _BELOW if event.get(key)]
+    return "\n".join([first, *below])
+
+
 class TextLine:
     """One line for people: time, level, event, facts; a traceback below it, indented."""
 
@@ -176,7 +209,7 @@ class TextLine:
         """Render."""
         color = in_color(self._stream or sys.stderr)
         when, level, said = event.pop("time"), event.pop("level"), event.pop("event")
-        exception = event.pop("exception", None)
+        below = [str(event.pop(key)) for key in _BELOW if event.get(key)]
         facts = " ".join(f"{key}={_value(value)}" for key, value in event.items())
         if color:
             shown = f"{_COLORS.get(level, '')}{level:<7}{_PLAIN}"
@@ -184,8 +217,8 @@ class TextLine:
         else:
             line = f"{when} {level:<7} {said}  {facts}"
         line = line.rstrip()
-        if exception:
-            line += "".join(f"\n    {_printable(part)}" for part in exception.splitlines())
+        for part in "\n".join(below).splitlines():
+            line += f"\n    {_printable(part)}"
         return line
 
 
