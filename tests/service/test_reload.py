@@ -53,6 +53,8 @@ class Bench:
         self,
         script: Callable[[App, Reload], Awaitable[None]],
         equip: Callable[[Sequence[Plan], Kit], Kit] = lambda _, kit: kit,
+        *,
+        within_s: float = 30.0,
     ) -> None:
         async def main() -> None:
             marks = device_marks(self.device)
@@ -73,7 +75,7 @@ class Bench:
             running = asyncio.ensure_future(app.run(stop))
             await asyncio.sleep(0)
             try:
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(within_s):
                     await script(app, reload)
             finally:
                 stop.set()

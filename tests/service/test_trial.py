@@ -70,7 +70,7 @@ def test_what_has_not_even_begun_is_bad_too(bench: Bench) -> None:
 
 
 def test_a_camera_that_is_away_is_no_reason_and_proves_nothing(bench: Bench) -> None:
-    slot: Any = SimpleNamespace(id="camera", hung_s=lambda _: 0.0, waiting_for="no device 0")
+    slot: Any = SimpleNamespace(id="camera", hung_s=lambda _: None, waiting_for="no device 0")
     bench.pipeline.slots = {"camera": slot}
     assert bench.is_("running", for_s=1000) is False
     slot.waiting_for = None
