@@ -41,7 +41,7 @@ def environment_layers(environment: Mapping[str, str], found: list[Complaint]) -
     for name in names[:MOST_VARIABLES]:
         place = Place(f"environment variable {shortened(name)}")
         path = name.removeprefix(PREFIX).lower().split(_BETWEEN)
-        if not all(path) or len(path) > _DEEPEST:
+        if not _names_something(path):
             remedy = f"write it as in {PREFIX}MQTT{_BETWEEN}HOST"
             found.append(Complaint(place, "this does not name a setting", remedy))
         elif layer := _layer(path, environment[name], place, found):
@@ -54,11 +54,15 @@ def set_layers(sets: Sequence[str], found: list[Complaint]) -> Iterator[Table]:
         target, _, value = text.partition("=")
         place = Place(f"--set {shortened(text)}")
         path = target.strip().split(".")
-        if not all(path) or len(path) > _DEEPEST:
+        if not _names_something(path):
             problem = "this does not say which option to set"
             found.append(Complaint(place, problem, "write --set mqtt.host=value"))
         elif layer := _layer(path, value, place, found):
             yield layer
+
+
+def _names_something(path: list[str]) -> bool:
+    return len(path) <= _DEEPEST and all(key and key.isprintable() for key in path)
 
 
 def _layer(path: list[str], text: str, place: Place, found: list[Complaint]) -> Table | None:
