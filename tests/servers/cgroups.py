@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PREFIX = "edgeapp-test-"
-"""What the groups are called; the number of the process that made them follows."""
+"""What the groups are called; the process that made them follows, and which of its groups it is."""
 _PATIENCE_S = 10.0
 _WANTED = frozenset({"cpu", "io", "memory", "pids"})
 
@@ -49,7 +49,7 @@ class Group:
 
 
 def make(number: int) -> list[Group]:
-    """Groups for what process `number` starts, below those that it is in.
+    """Groups for what this process starts as its machine `number`, below those that it is in.
 
     Raises:
         OSError: this machine lets us make none.
@@ -62,7 +62,7 @@ def make(number: int) -> list[Group]:
                 offered = (parent.folder / "cgroup.controllers").read_text().split()
                 wanted = [f"+{name}" for name in offered if name in _WANTED]
                 (parent.folder / "cgroup.subtree_control").write_text(" ".join(wanted))
-            folder = parent.folder / f"{PREFIX}{number}"
+            folder = parent.folder / f"{PREFIX}{os.getpid()}-{number}"
             folder.mkdir(exist_ok=True)
             groups.append(Group(folder, parent.kind, parent.options, parent.place))
             if "cpuset" in parent.options:  # of v1: takes nobody before it is told of these
@@ -75,17 +75,16 @@ def make(number: int) -> list[Group]:
     return groups
 
 
-def left_of(number: int) -> list[Path]:
-    """The groups of process `number` that there still are."""
-    folders = [parent.folder / f"{PREFIX}{number}" for parent in _own()]
-    return [folder for folder in folders if folder.exists()]
+def left_of(pid: int) -> list[Path]:
+    """The groups of a process that there still are."""
+    return [folder for parent in _own() for folder in parent.folder.glob(f"{PREFIX}{pid}-*")]
 
 
 def remove_strays() -> None:
     """Remove groups whose makers are gone."""
     for parent in _own():
         for folder in parent.folder.glob(f"{PREFIX}*"):
-            if not Path("/proc", folder.name.removeprefix(PREFIX)).exists():
+            if not Path("/proc", folder.name.removeprefix(PREFIX).partition("-")[0]).exists():
                 Group(folder, parent.kind, parent.options, parent.place).remove()
 
 

@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -112,6 +113,8 @@ mount_copy() {
 }""",
 }
 
+_NUMBERS = count()
+
 
 class MachinesMissingError(Exception):
     """This machine lets nobody boot another one in it; says why."""
@@ -128,8 +131,9 @@ class Machine:
         """
         self._tree = _tree()
         self._folder = folder
-        self._name = f"edge{os.getpid() % 100_000}"
-        third, fourth = divmod(os.getpid() % (256 * 64), 64)
+        self._number = next(_NUMBERS)
+        self._name = f"edge{os.getpid() % 100_000}n{self._number}"
+        third, fourth = divmod((os.getpid() + 131 * self._number) % (256 * 64), 64)
         self.outside = f"10.213.{third}.{4 * fourth + 1}"
         """This side of its only cable: here a test listens."""
         self.address = f"10.213.{third}.{4 * fourth + 2}"
@@ -161,7 +165,7 @@ class Machine:
         """
         cgroups.remove_strays()
         try:
-            self._groups = cgroups.make(os.getpid())
+            self._groups = cgroups.make(self._number)
         except OSError as error:
             raise MachinesMissingError(f"control groups cannot be made: {error}") from error
         self.limits = set().union(*(group.controllers() for group in self._groups))

@@ -3,14 +3,13 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.servers import cgroups
 from tests.servers.mosquitto import wait_until
-from tests.servers.systemd import Machine, MachinesMissingError
+from tests.servers.systemd import Machine
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -22,15 +21,6 @@ with Machine(Path(sys.argv[1])) as machine:
     print(machine.address, flush=True)
     time.sleep(600)
 """
-
-
-@pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    try:
-        with Machine(tmp_path_factory.mktemp("machine") / "disk") as machine:
-            yield machine
-    except MachinesMissingError as error:
-        pytest.skip(str(error))
 
 
 def test_systemd_runs_and_nothing_has_failed(machine: Machine) -> None:
@@ -96,4 +86,4 @@ def test_nothing_is_left_of_it_when_its_test_is_killed(tmp_path: Path, repo: Pat
     assert held
     wait_until(lambda: not cgroups.left_of(program.pid) and not folder.exists(), "all is gone")
     links = subprocess.run(["ip", "link"], capture_output=True, text=True, check=True).stdout
-    assert f"edge{program.pid % 100_000}" not in links
+    assert f"edge{program.pid % 100_000}n" not in links
