@@ -59,6 +59,10 @@ class Journal:
         self._socket.settimeout(_PATIENCE_S)
         self._lost = 0
 
+    def close(self) -> None:
+        """Log no more."""
+        self._socket.close()
+
     def msg(self, **event: Any) -> None:
         """Log one event; never raises for what the journal does."""
         if self._lost:

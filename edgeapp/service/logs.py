@@ -63,11 +63,12 @@ def set_up(
     """A log for `Kit`. `stream`: where lines go instead of the standard error of the moment."""
     clock = clock or MonotonicClock()
     processors: list[Any] = [structlog.processors.add_log_level, Quieter(clock)]
-    if level != "debug":  # who asks for that wants it all
+    in_journal = stream is None and is_journal(sys.stderr)
+    if in_journal and level != "debug":  # elsewhere somebody asked for it, and reads it
         processors.append(Flood(clock))
     processors += [_short_traceback, _without_secrets]
     logger: Any = _Writer(stream)
-    if form == "text" and stream is None and is_journal(sys.stderr):
+    if form == "text" and in_journal:
         logger = Journal(_message, Otherwise(logger))
         processors.append(dict)  # structlog hands a dictionary on as what `Journal.msg` is given
     elif form == "json":
