@@ -70,7 +70,6 @@ def set_up(
     logger: Any = _Writer(stream)
     if form == "text" and in_journal:
         logger = Journal(_message, Otherwise(logger))
-        processors.append(dict)  # structlog hands a dictionary on as what `Journal.msg` is given
     elif form == "json":
         processors += [
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
