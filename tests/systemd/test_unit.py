@@ -61,3 +61,19 @@ def test_it_is_as_closed_as_promised(
 ) -> None:
     analyze = system_program("systemd-analyze", "systemd")
     assert exposure(analyze, laid_out(tmp_path / "unit", repo / "systemd" / NAME)) <= MOST_EXPOSURE
+
+
+def test_the_page_tells_of_each_setting_that_closes_something(repo: Path) -> None:
+    """And of none that is not there."""
+    page = (repo / "docs" / "install.md").read_text()
+    rows = [line.split(" | ")[0] for line in page.splitlines() if line.startswith("| `")]
+    told = set(re.findall(r"`([A-Z][A-Za-z]+)(?:=[^`]*)?`", " ".join(rows)))
+    there = {name for name, _ in unit(repo).pairs}
+    assert told <= there
+    after = [name for name, _ in unit(repo).pairs]
+    closes = set(after[after.index("MemoryMax") : after.index("WantedBy")])
+    assert closes - told <= {"PrivateMounts", "AmbientCapabilities", *_PARTS}
+
+
+_PARTS = {"SystemCallArchitectures", "SystemCallErrorNumber"}
+"""Of settings that are told of."""
