@@ -7,6 +7,7 @@ from edgeapp.cli import exits
 from edgeapp.cli.arguments import Device, Flag
 from edgeapp.cli.asking import answer
 
+HEALTH_WORDS = {"well": "well", "ill": "ill", "starting": "starting", "safe": "in safe mode"}
 _ILL = {"failed", "stuck", "waiting"}
 
 
@@ -33,7 +34,9 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
     from edgeapp.cli.words import printable, span
     from edgeapp.service.starts import Start
 
-    yield f"{facts['device']}: edgeapp {facts['version']}, up {span(facts['up_s'])}"
+    health = facts.get("health") or {}
+    word = f", {HEALTH_WORDS[health['health']]}" if health else ""
+    yield f"{facts['device']}: edgeapp {facts['version']}, up {span(facts['up_s'])}{word}"
     start = Start(**facts["start"])
     if start.sentence():
         yield printable(start.sentence())
@@ -54,6 +57,19 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {'stage':<16}{'per s':>8}{'p50 ms':>9}{'p99 ms':>9}  last, and what was let go"
         for stage in pipeline["stages"]:
             yield printable(_row(stage)).rstrip()
+        for each in health.get("pipelines", ()):
+            if each["pipeline"] == pipeline["name"]:
+                yield from map(printable, _health_lines(each))
+
+
+def _health_lines(health: Mapping[str, Any]) -> Iterator[str]:
+    """What no row of a stage says."""
+    from edgeapp.cli.words import span
+
+    if health["silent"]:
+        yield f"  silent: {', '.join(health['silent'])}"
+    if fault := health["last_fault"]:
+        yield f"  last fault {span(fault['ago_s'])} ago, {fault['stage']}: {fault['said']}"
 
 
 def _config_lines(config: Mapping[str, Any] | None) -> Iterator[str]:

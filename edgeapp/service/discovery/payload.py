@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from edgeapp import __version__
 from edgeapp.plan.graph import Plan
 from edgeapp.service.discovery.component import ONLINE, Component, Maker, title
-from edgeapp.service.discovery.pipelines import of_models, of_options, of_pictures, of_pipeline
+from edgeapp.service.discovery.pipelines import (
+    of_models,
+    of_options,
+    of_pictures,
+    of_pipeline,
+    of_sources,
+)
 from edgeapp.service.discovery.results import Names, of_outputs
 
 MAX_BYTES = 128 * 1024
@@ -98,7 +104,7 @@ def _components(make: Maker, plans: Iterable[Plan], known: Known) -> Iterator[Co
     for plan in plans:
         names = {stage: told for (name, stage), told in known.items() if name == plan.name}
         yield from of_outputs(make, plan, names)
-    for steered in (of_models, of_pictures, of_options):
+    for steered in (of_sources, of_models, of_pictures, of_options):
         for plan in plans:
             yield from steered(make, plan)
 
@@ -114,6 +120,20 @@ def _of_device(make: Maker) -> Iterator[Component]:
         entity_category="diagnostic",
         # There also while the device is not: that is what it says.
         availability=[{"topic": make.status, "value_template": "{{ 'online' }}"}],
+    )
+    health = make.topic("health")
+    yield make.make(
+        "binary_sensor",
+        ("health",),
+        "Health",
+        state_topic=health,
+        value_template="{{ 'ON' if value_json.health in ['ill', 'safe'] else 'OFF' }}",
+        device_class="problem",
+        json_attributes_topic=health,
+        json_attributes_template=(
+            "{{ {'health': value_json.health, 'why': value_json.why} | tojson }}"
+        ),
+        entity_category="diagnostic",
     )
     outbox = make.topic("outbox")
     yield make.make(

@@ -55,6 +55,27 @@ def of_pipeline(make: Maker, plan: Plan) -> Iterator[Component]:
     )
 
 
+def of_sources(make: Maker, plan: Plan) -> Iterator[Component]:
+    """Whether each live source gives anything."""
+    for source in plan.sources:
+        if not source.live or source.silent_s == 0:
+            continue
+        topic = make.topic(plan.name, source.id, "silent")
+        yield make.make(
+            "binary_sensor",
+            (plan.name, source.id, "silent"),
+            f"{title(plan.name, source.id)} silent",
+            state_topic=topic,
+            value_template="{{ 'ON' if value_json.silent else 'OFF' }}",
+            device_class="problem",
+            json_attributes_topic=topic,
+            json_attributes_template=(
+                "{{ {'gap_s': value_json.gap_s, 'count': value_json.count} | tojson }}"
+            ),
+            entity_category="diagnostic",
+        )
+
+
 def of_models(make: Maker, plan: Plan) -> Iterator[Component]:
     """The variant that each model stage uses, with a choice where one may be pinned."""
     for stage in plan.stages.values():
