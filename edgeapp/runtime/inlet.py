@@ -57,7 +57,7 @@ class Inlet(Slot):
                 return
 
     def _run_epoch(self) -> None:
-        self.opening_since_ns = self._now_ns()
+        self._signs.opening_since_ns = self._now_ns()
         try:
             source = self._build()
             if hasattr(source, "__enter__"):
@@ -65,10 +65,10 @@ class Inlet(Slot):
             emit = self._emitter()
             self._emitting = False
             self._running_since_ns = self._now_ns()
-            self.opening_since_ns = 0
+            self._signs.opening_since_ns = 0
             source.run(emit)
         finally:
-            self._running_since_ns = self.opening_since_ns = 0
+            self._running_since_ns = self._signs.opening_since_ns = 0
             self._close_quietly()
 
     @property

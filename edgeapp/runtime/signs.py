@@ -13,6 +13,8 @@ class Signs(threading.Event):
 
     def __init__(self, stopping: threading.Event) -> None:
         super().__init__()
+        self.opening_since_ns = 0
+        """When opening the stage began; 0 while it is not being opened."""
         self._stopping = stopping
         self._looks = 0
         self._waiting = False

@@ -68,9 +68,6 @@ class Slot:
         """The newest packet that came out (of a sink: went in), for whoever looks."""
         self.busy_since_ns = 0
         """When the call that the stage is in began; 0 while it is in none, or is opened."""
-        self.opening_since_ns = 0
-        """When opening it began; 0 while it is not being opened."""
-        self._signs = Signs(life.stopping)
         self.waiting_for: str | None = None
         """What is unavailable, while something is."""
         self.log = kit.log.bind(pipeline=pipeline, stage=plan.id)
@@ -86,7 +83,7 @@ class Slot:
             clock=kit.clock,
             random=chance,
             state_dir=kit.data_dir / pipeline / plan.id,
-            stopping=self._signs,
+            stopping=Signs(life.stopping),
             watch=self._watch,
         )
         self._stage: Any = None
@@ -109,7 +106,7 @@ class Slot:
             return True
         if self._retry_ns and self._now_ns() < self._retry_ns:
             return False
-        self.opening_since_ns = self._now_ns()
+        self._signs.opening_since_ns = self._now_ns()
         try:
             stage = self._set_up()
             if self.memory is not None and not self._recall(stage, self.memory):
@@ -125,7 +122,7 @@ class Slot:
             self._retry_ns = self._now_ns() + ns(self._backoff.next_s())
             return False
         finally:
-            self.opening_since_ns = 0
+            self._signs.opening_since_ns = 0
         self._stage = stage
         self._opened_ns = self._now_ns()
         self._retry_ns = 0
@@ -184,7 +181,7 @@ class Slot:
     @property
     def busy(self) -> bool:
         """Whether it is inside a call, or being opened."""
-        return bool(self.busy_since_ns or self.opening_since_ns)
+        return bool(self.busy_since_ns or self._signs.opening_since_ns)
 
     def hung_s(self, now_ns: int) -> float | None:
         """For how long nothing has been seen of a call; None unless that is too long.
@@ -192,11 +189,18 @@ class Slot:
         The end of a call is seen, and that the stage looks whether it is to stop. To be asked about
         once a second, by any thread.
         """
-        since_ns, limit_s = self.opening_since_ns, max(OPEN_HANG_S, self.plan.hang_s)
+        since_ns, limit_s = self._signs.opening_since_ns, max(OPEN_HANG_S, self.plan.hang_s)
         if not since_ns:
             since_ns, limit_s = self._silent_since_ns(now_ns), self._hang_s
         silent_s = (now_ns - since_ns) / NS
         return silent_s if since_ns and silent_s > limit_s else None
+
+    @property
+    def _signs(self) -> Signs:
+        # No attribute: of an object with more than 30 of them Python finds each one more slowly.
+        signs = self.context.stopping
+        assert isinstance(signs, Signs), "made above"
+        return signs
 
     @property
     def _hang_s(self) -> float:
