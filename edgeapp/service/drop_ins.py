@@ -44,6 +44,7 @@ RUNS = tuple(
 )
 """Where the unit lets programs be."""
 _HIDDEN = tuple(map(Path, ("/home", "/root", "/run/user", "/tmp", "/var/tmp")))  # noqa: S108  whose files the unit hides
+_CLOCK_KEEPERS = ("/usr/sbin/chronyd", "/usr/sbin/ntpd", "/usr/sbin/ptp4l")
 _VERSION = re.compile(r"systemd (\d+)")
 _NEWER = """\
 [Service]
@@ -77,6 +78,7 @@ def drop_ins(needs: Needs, config: DeviceConfig, machine: Machine) -> DropIns:
     made.network(needs.hosts)
     made.files_of(needs, config)
     made.newer()
+    made.clock()
     texts = {name: MARK + made.texts[name] for name in NAMES if name in made.texts}
     return DropIns(texts, tuple(dict.fromkeys(made.doubts)))
 
@@ -245,6 +247,16 @@ class _Making:
         match = _VERSION.match(said)
         if match and int(match[1]) >= NEWER_SYSTEMD:
             self.texts["60-newer-systemd.conf"] = _NEWER
+
+    def clock(self) -> None:
+        """Who keeps the clock, if a service cannot ask them."""
+        for keeper in _CLOCK_KEEPERS:
+            if self._machine.is_there(keeper):
+                self.doubts.append(
+                    f"the clock is kept by {keeper.rpartition('/')[2]}, and the service cannot ask whether "
+                    "it is right: messages are marked as of a clock that is not synchronised; "
+                    "docs/install.md says at ProtectClock how to open that"
+                )
 
     def _folder_of(self, path: Path) -> Path:
         """The folder that must be there for a path to be written; of what is not there, by its name."""

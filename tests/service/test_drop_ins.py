@@ -250,6 +250,14 @@ def test_what_the_unit_hides_is_said(tmp_path: Path) -> None:
     assert any("/home/ann/pictures" in doubt for doubt in found.doubts)
 
 
+def test_a_clock_that_the_service_cannot_ask_about_is_said(tmp_path: Path) -> None:
+    on = machine(tmp_path / "machine")
+    (tmp_path / "machine/usr/sbin").mkdir(parents=True)
+    (tmp_path / "machine/usr/sbin/chronyd").touch()
+    (doubt,) = made(tmp_path, on=on).doubts
+    assert "chronyd" in doubt
+
+
 @pytest.mark.parametrize(("version", "newer"), [(252, False), (254, True), (257, True)])
 def test_a_newer_systemd_gets_what_it_knows(version: int, newer: bool, tmp_path: Path) -> None:
     found = made(tmp_path, on=machine(tmp_path / "machine", systemd=version))
