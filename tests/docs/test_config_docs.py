@@ -28,7 +28,7 @@ def test_the_pipeline_and_the_device_file_are_right(repo: Path, tmp_path: Path) 
 
 
 def test_the_plugin_works_in_a_pipeline_and_in_its_test(repo: Path, tmp_path: Path) -> None:
-    plugin, _, test = blocks(repo / "docs" / "plugins.md", "python")
+    plugin, _, test, memory = blocks(repo / "docs" / "plugins.md", "python")
     [stage] = blocks(repo / "docs" / "plugins.md", "yaml")
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "scale.py").write_text(plugin)
@@ -38,16 +38,17 @@ def test_the_plugin_works_in_a_pipeline_and_in_its_test(repo: Path, tmp_path: Pa
 
     [plan] = load([tmp_path / "a.yaml"], device=read_device(tmp_path / "device.yaml"))
     names: dict[str, object] = {}
-    exec(plugin + test, names)
-    run = names["test_scale_halves"]
-    assert callable(run)
-    run()
+    exec(plugin + test + memory, names)
+    for name in ("test_scale_halves", "test_an_alert_lasts_over_a_reload"):
+        run = names[name]
+        assert callable(run)
+        run()
 
     assert plan.stages["calmer"].plugin.name == "scale"
 
 
 def test_the_plugin_with_a_live_option_can_be_tuned(repo: Path, tmp_path: Path) -> None:
-    _, plugin, _ = blocks(repo / "docs" / "plugins.md", "python")
+    _, plugin, *_ = blocks(repo / "docs" / "plugins.md", "python")
     [stage] = blocks(repo / "docs" / "plugins.md", "yaml")
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "live_scale.py").write_text(plugin)

@@ -99,7 +99,9 @@ def test_what_runs_stays_or_is_exchanged(tmp_path: Path, count: int) -> None:
     assert "crashed" not in bench.rig.log.said("error")
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(3_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "count", [40, pytest.param(1_000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
+)
 def test_no_complaint_holds_a_secret(tmp_path: Path, count: int) -> None:
     bench = Bench(tmp_path)
     load, chance = bench.given.load(bench.config), random.Random(count)
