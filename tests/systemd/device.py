@@ -110,10 +110,12 @@ class Device:
             patience_s=START_PATIENCE_S,
         )
 
-    def logged(self, since: str = "", *matches: str) -> list[dict[str, Any]]:
-        """Entries of the journal, after the one of this cursor."""
+    def logged(self, since: str = "", **fields: str) -> list[dict[str, Any]]:
+        """Entries of the journal with these fields, after the one of this cursor."""
         words = [f"--after-cursor={since}"] if since else []
-        return self.machine.journal(UNIT, *words, *matches)
+        # Not given to journalctl: with both it leaves out the first that fits.
+        entries = self.machine.journal(UNIT, *words)
+        return [entry for entry in entries if fields.items() <= entry.items()]
 
     def cursor(self) -> str:
         """Where the journal ends now."""

@@ -73,13 +73,13 @@ def test_its_status_is_a_sentence(device: Device) -> None:
     assert "inspection" in device.machine.run("systemctl status --no-pager --lines=0 edgeapp")
 
 
-def test_the_journal_is_asked_by_pipeline_and_stage(device: Device) -> None:
+def test_the_journal_is_asked_by_pipeline_and_event(device: Device) -> None:
     """Facts are fields, not only words."""
+    since = device.cursor()
     device.start()
-    device.wait_logged("result")
-    found = device.logged("", "EDGEAPP_PIPELINE=pump-7", "EDGEAPP_STAGE=note")
-    assert found
-    assert {entry["_SYSTEMD_UNIT"] for entry in found} == {UNIT}
+    (ended,) = device.logged(since, EDGEAPP_PIPELINE="pump-7", EDGEAPP_EVENT="pipeline ended")
+    assert ended["EDGEAPP_ENDING"] == "stopped"
+    assert ended["_SYSTEMD_UNIT"] == UNIT
 
 
 def test_the_hardening_costs_the_governor_no_reading(device: Device) -> None:
@@ -99,7 +99,7 @@ def test_the_hardening_costs_the_governor_no_reading(device: Device) -> None:
     try:
         free = device.wait_told("governor/signals", name="free")
     finally:
-        machine.run("systemctl stop free; umount /sys/class/thermal /sys/class/power_supply")
+        machine.run("systemctl stop free; umount -l /sys/class/thermal /sys/class/power_supply")
     found = {signal["name"]: signal["where"] for signal in hardened["signals"] if signal["found"]}
     assert found == {s["name"]: s["where"] for s in free["signals"] if s["found"]}
     assert {"die temperature", "battery", "cpu pressure", "memory pressure", "load"} <= set(found)
@@ -116,9 +116,8 @@ def test_a_reload_restarts_only_what_changed(device: Device, pump_file: str) -> 
     device.wait_told(topic, after=len(device.told(topic)) + 30)
     assert len(numbers(device.told(topic)[heard:])) > 30
     assert device.show("MainPID") == pid
-    (told,) = (line for line in device.text(since).splitlines() if " reloaded" in line)
-    assert "started=pump-7" in told
-    assert "unchanged=inspection" in told
+    (told,) = device.logged(since, EDGEAPP_EVENT="reloaded")
+    assert (told["EDGEAPP_STARTED"], told["EDGEAPP_UNCHANGED"]) == ("pump-7", "inspection")
 
 
 def test_a_reload_of_a_bad_file_changes_nothing(device: Device, pump_file: str) -> None:
