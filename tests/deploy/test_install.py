@@ -390,7 +390,5 @@ def test_the_real_wheels_without_network(box: Box, tmp_path: Path) -> None:
     assert running(box) == "9.1.0"
     assert "device:" in box.sh("edgeapp config show")
     imported = "import cv2, onnxruntime, numpy, av, pydantic; print(numpy.__file__)"
-    assert "/opt/edgeapp/versions/9.1.0/" in box.sh(
-        f"/opt/edgeapp/current/bin/python -c '{imported}'"
-    )
+    assert "/opt/edgeapp/current/" in box.sh(f"/opt/edgeapp/current/bin/python -c '{imported}'")
     assert box.sh("find /opt/edgeapp -name pip -type d") == ""
