@@ -6,6 +6,7 @@ The one source of what is told of it: over MQTT, by `edgeapp status`, as metrics
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -34,6 +35,8 @@ LOOK_S = 1.0
 MINUTE_S = 60.0
 SAMPLE_S = 10.0
 """How often the counters of the last minute are noted."""
+AGES_S = 5.0
+"""How often ages are worked out."""
 MOST_PIPELINES = 32
 MOST_REASONS = 16
 """Of one stage: plugins name the reasons for which they refuse packets, and may invent them."""
@@ -45,6 +48,8 @@ _MOST_MODELS = 16
 _LONGEST = 300
 _LONGEST_REASON = 40
 
+Ages = tuple[float | None, float | None]
+"""The median and the 99th percentile, in milliseconds."""
 SilenceOf = Mapping[tuple[str, str], Silence]
 
 
@@ -61,13 +66,16 @@ def all_well(statuses: Iterable[PipelineStatus]) -> bool:
 def losses_of(stage: StageStatus, *, lost: bool = True) -> dict[str, int]:
     """Packets that a stage let go though they were wanted, by reason; few reasons, and short."""
     found: dict[str, int] = {LOST: stage.lost} if lost and stage.lost else {}
-    for reason, count in stage.dropped.items():
-        if count:
-            name = clean(reason)[:_LONGEST_REASON]
-            if name not in found and len(found) >= MOST_REASONS:
-                name = OTHER
-            found[name] = found.get(name, 0) + count
+    dropped = [(reason, count) for reason, count in tuple(stage.dropped.items()) if count]
+    for place, (reason, count) in enumerate(dropped):  # the first ones stay the first ones
+        name = _reason(reason) if place < MOST_REASONS else OTHER
+        found[name] = found.get(name, 0) + count
     return found
+
+
+@lru_cache(maxsize=256)
+def _reason(reason: str) -> str:
+    return clean(reason[: 2 * _LONGEST_REASON])[:_LONGEST_REASON]
 
 
 def answering(pipeline: PipelineStatus) -> StageStatus | None:
@@ -114,6 +122,7 @@ class Health:
         self._word: tuple[str, int] = ("", self._began_ns)  # since when
         self._silences = Silences(app.kit.clock)
         self._samples: deque[_Sample] = deque()
+        self._ages: dict[str, tuple[int, object, Ages]] = {}  # when, of which run, what
         self.silences: SilenceOf = {}
         """Of each live source, by pipeline and stage, as it was at the last look."""
         self.notice = self.look()
@@ -152,6 +161,7 @@ class Health:
             self._samples.append(sample)
             while len(self._samples) > 2 and now_ns - self._samples[1].at_ns >= MINUTE_S * NS:  # noqa: PLR2004  one before
                 self._samples.popleft()
+        self._ages = {name: ages for name, ages in self._ages.items() if name in sample.runs}
         word, why = _word(statuses, self._safe)
         why = why or self._note
         if word != self._word[0]:
@@ -180,6 +190,16 @@ class Health:
         run = sample.runs.get(name)
         return next((one for one in self._samples if one.runs.get(name) is run), None)
 
+    def _ages_of(
+        self, status: PipelineStatus, stage: StageStatus, sample: _Sample, before: _Sample
+    ) -> Ages:
+        """Every few seconds anew: it takes longer than all the rest."""
+        at_ns, run, ages = self._ages.get(status.name, (0, None, (None, None)))
+        if run is not sample.runs[status.name] or sample.at_ns - at_ns >= AGES_S * NS:
+            run, ages = sample.runs[status.name], _ages(status, stage, before)
+            self._ages[status.name] = sample.at_ns, run, ages
+        return ages
+
     def _pipeline(self, status: PipelineStatus, sample: _Sample) -> PipelineHealth:
         name = status.name
         before = self._before(name, sample)
@@ -188,7 +208,7 @@ class Health:
         if before is not None and stage is not None and sample.at_ns > before.at_ns:
             done = stage.done - before.counts[name, stage.id].done
             rate_hz = done / (sample.at_ns - before.at_ns) * NS
-            p50_ms, p99_ms = _ages(status, stage, before)
+            p50_ms, p99_ms = self._ages_of(status, stage, sample, before)
         return PipelineHealth(
             pipeline=name,
             state=status.state,
@@ -222,9 +242,7 @@ def _being(state: State) -> str:
     return "is stuck" if state == "stuck" else f"has {state}"
 
 
-def _ages(
-    status: PipelineStatus, stage: StageStatus, before: _Sample
-) -> tuple[float | None, float | None]:
+def _ages(status: PipelineStatus, stage: StageStatus, before: _Sample) -> Ages:
     """Of a model's answers; where there is none, of what all sinks answered."""
     measured = [stage] if stage.kind == "model" else _sinks(status)
     counts = [0] * len(stage.age.counts)
