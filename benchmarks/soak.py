@@ -1,0 +1,46 @@
+"""Ten minutes at full rate: does the process keep more and more?"""
+
+import json
+import subprocess
+import sys
+
+from benchmarks.compare import REPO, Row
+
+SECONDS = 600
+
+
+def rows() -> list[Row]:
+    """Measure; a quarter of an hour."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.service.soak", str(SECONDS)],
+        cwd=REPO,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=3 * SECONDS,
+    )
+    seen = json.loads(done.stdout.strip().splitlines()[-1])
+    slope, fds, threads = seen["slope_mb_per_h"], seen["fds"], seen["threads"]
+    first_mb, last_mb = seen["held_mb"]
+    return [
+        Row(
+            "ten minutes at full rate, memory kept",
+            "<= 1 MB/h",
+            f"{slope:+.1f} MB/h",
+            slope <= 1,
+            f"after 5 min of warm-up; {first_mb} MB in the first third, {last_mb} MB in the last; "
+            f"{seen['answers']:,} pictures, {seen['unaccounted']} unaccounted for",
+        ),
+        Row(
+            "the same, file descriptors and threads",
+            "flat",
+            f"{fds[0]}..{fds[1]}, {threads[0]}..{threads[1]}",
+            fds[1] - fds[0] <= 1 and threads[0] == threads[1],
+            "one descriptor more while a state file is written",
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    for row in rows():
+        print(row)

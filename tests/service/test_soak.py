@@ -1,0 +1,28 @@
+"""A minute at full rate; ten of them, with the slope that was promised, are in `make accept`."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.service.soak import soak
+
+GREATEST_GROWTH_MB = 1.0
+"""Of what is kept, in a minute. The allocator alone moves it by some tenths; thousands of pictures
+that left 200 bytes each would not pass."""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_memory_files_and_threads_are_flat(
+    tmp_path: Path, system_program: Callable[[str, str], str]
+) -> None:
+    broker = Path(system_program("mosquitto", "mosquitto"))
+    done = soak(tmp_path, broker, warm_up_s=45, seconds=60)
+    print(done)
+    first_mb, last_mb = done.held_mb
+    assert last_mb - first_mb <= GREATEST_GROWTH_MB, done
+    assert done.fds[1] - done.fds[0] <= 1, done  # a file of state is open while it is written
+    assert done.threads[0] == done.threads[1], done
+    assert done.unaccounted == 0
+    assert done.answers > 1000, done
