@@ -25,12 +25,14 @@ def load(
     open_models: bool = True,
     registry: Registry | None = None,
     texts: Mapping[Path, bytes] | None = None,
+    models: Models | None = None,
 ) -> tuple[Plan, ...]:
     """Read and check pipeline files; nothing is started. One plan for each file, in their order.
 
     `sets`: changes as `stage.option=value`, for every pipeline that has the stage.
     `open_models`: whether to look into model files too.
     `registry`: the plugins to use; those of the device if not given.
+    `models`: those that were looked into before.
     `texts`: what is read instead of these files; relative paths start beside the file all the same.
 
     Raises:
@@ -40,7 +42,8 @@ def load(
         registry = Registry(device.plugins)
     found: list[Complaint] = []
     changes = parse_sets(sets, found)
-    models = Models(device.data_dir) if open_models else None
+    if models is None and open_models:
+        models = Models(device.data_dir)
     specs: list[PipelineSpec | None] = []
     plans: list[Plan | None] = []
     for file in files:

@@ -131,12 +131,19 @@ def _file(variant: _Variant, around: Surroundings, found: list[Complaint]) -> Pa
     return None
 
 
+_Identity = tuple[Path, int, int, int]
+_MOST_KNOWN = 256
+
+
 class Models:
-    """Looks into model files, each once."""
+    """Looks into model files, each once, and again where a file was replaced. For one thread.
+
+    Kept over reloads, it spares them what takes longest: to load each model, only to look at it.
+    """
 
     def __init__(self, data: Path) -> None:
         self._data = data
-        self._seen: dict[Path, tuple[TensorSpecs, TensorSpecs] | str] = {}
+        self._seen: dict[_Identity, tuple[TensorSpecs, TensorSpecs] | str] = {}
 
     def fits(
         self,
@@ -174,18 +181,25 @@ class Models:
         return True
 
     def _look(self, file: Path) -> tuple[TensorSpecs, TensorSpecs] | str:
-        if file not in self._seen:
-            try:
-                from edgeapp.models.session import inspect
+        identity = _identity(file)
+        known = self._seen.pop(identity, None)  # what is looked at is put behind the others
+        self._seen[identity] = self._looked_into(file) if known is None else known
+        while len(self._seen) > _MOST_KNOWN:
+            del self._seen[next(iter(self._seen))]
+        return self._seen[identity]
 
-                self._seen[file] = inspect(file)
-            except ValueError as error:
-                self._seen[file] = str(error)
-            except ConfigError as error:
-                self._seen[file] = "; ".join(c.problem for c in error.complaints)
-            except ImportError as error:
-                self._seen[file] = f"onnxruntime cannot be loaded: {error}"
-        return self._seen[file]
+    @staticmethod
+    def _looked_into(file: Path) -> tuple[TensorSpecs, TensorSpecs] | str:
+        try:
+            from edgeapp.models.session import inspect
+
+            return inspect(file)
+        except ValueError as error:
+            return str(error)
+        except ConfigError as error:
+            return "; ".join(c.problem for c in error.complaints)
+        except ImportError as error:
+            return f"onnxruntime cannot be loaded: {error}"
 
     def _context(self, spec: StageSpec) -> Context:
         """Surroundings for a decoder that is only asked whether it accepts a model."""
@@ -198,6 +212,15 @@ class Models:
             self._data,
             threading.Event(),
         )
+
+
+def _identity(file: Path) -> _Identity:
+    """What differs once the file is another one."""
+    try:
+        state = file.stat()
+    except OSError as error:
+        return file, error.errno or 0, 0, 0
+    return file, state.st_size, state.st_mtime_ns, state.st_ino
 
 
 def _misplaced(spec: StageSpec, file: str, wrong: Misfit) -> Complaint:

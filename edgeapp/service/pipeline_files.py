@@ -14,6 +14,7 @@ from edgeapp.document.render import clean, clean_place
 from edgeapp.errors import Complaint, ConfigError
 from edgeapp.plan.graph import Plan
 from edgeapp.plan.load import load
+from edgeapp.plan.variants import Models
 from edgeapp.service.good import GoodFiles
 
 _MOST_SAID = 3
@@ -44,10 +45,13 @@ class Given:
         return self.files if self.folder is None else yaml_files(self.folder)
 
     def load(self, device: DeviceConfig) -> Load:
-        """How these files are read, with what the command line changed."""
+        """How these files are read, with what the command line changed. For one thread at a time."""
+        models = Models(device.data_dir)
 
         def do(files: Sequence[Path], texts: Mapping[Path, bytes]) -> tuple[Plan, ...]:
-            return load(files, sets=self.sets, device=device, texts=texts) if files else ()
+            if not files:
+                return ()
+            return load(files, sets=self.sets, device=device, texts=texts, models=models)
 
         return do
 
