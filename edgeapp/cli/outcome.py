@@ -76,6 +76,14 @@ COMMANDS = {
         "doctor",
         "[FILE...]",
     ),
+    "support-bundle": _Command(
+        "edgeapp.cli.support_bundle:support_bundle",
+        "Pack what tells what is wrong with this device into one file, without its secrets.\n\n"
+        "Configuration, log, state, versions, and what doctor says; no pictures, no messages. "
+        "Secrets are taken out, and the file is searched for them before it gets its name.",
+        "support-bundle",
+        "[FILE]",
+    ),
     "status": _Command(
         "edgeapp.cli.status:status",
         "Say how the pipelines are that run on this machine.\n\n"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,7 +79,7 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCTOR_WRONG", "let me out")
 
 
-def case(ward: Ward, endpoint: Endpoint, *, days: float = 0, **facts: object) -> Case:
+def case(ward: Ward, endpoint: Endpoint, *, days: float = 0, **facts: Any) -> Case:
 
     made = ward.case(endpoint=endpoint, **facts)
     now_s = time.time() + days * DAY_S
