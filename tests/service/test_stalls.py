@@ -14,14 +14,14 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 WATCHDOG_S = 4.0
 
 PLUGINS = '''\
 """Stages that stall once a file says so."""
 import asyncio, ctypes, os, time
 from pathlib import Path
-from edgeapp.api import Context, Message, Options, Packet, Score, action, output, source, transform
+from edgeapp.api import Context, Emit, Message, Options, Packet, Score, action, output, source, transform
 
 class O(Options):
     """None."""
@@ -38,7 +38,7 @@ class Beats:
     """Now and then a score."""
     def __init__(self, options: O, context: Context) -> None:
         self.context = context
-    def run(self, emit) -> None:
+    def run(self, emit: Emit[Score]) -> None:
         while True:
             stall(self.context)
             emit(Score(1.0))
