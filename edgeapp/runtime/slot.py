@@ -19,6 +19,7 @@ from edgeapp.core.message import Watched
 from edgeapp.core.meters import FAILED, FAULT, STOPPING, UNAVAILABLE, LastFault, StageMeters
 from edgeapp.core.packet import ends_event
 from edgeapp.core.plugin import watched_topics
+from edgeapp.core.revealed import hidden
 from edgeapp.errors import BadPacket, PluginError, Stopping, Unavailable
 from edgeapp.plan.graph import StagePlan
 from edgeapp.runtime.kit import Kit, Life
@@ -398,7 +399,7 @@ class Slot:
 def _sentence(error: BaseException) -> str:
     """What was raised, in a line: the message may be missing, long, or raise itself."""
     try:
-        said = str(error)[:_LONGEST_FAULT]
+        said = hidden(str(error))[:_LONGEST_FAULT]  # half a secret would not be recognised
     except Exception:
         said = ""
     kind = type(error).__name__

@@ -14,6 +14,7 @@ import msgspec
 from edgeapp import __version__
 from edgeapp.core.clock import NS
 from edgeapp.core.meters import Histogram
+from edgeapp.core.revealed import hidden
 from edgeapp.document.render import clean, redacted
 from edgeapp.runtime.app import App
 from edgeapp.runtime.status import PipelineStatus, StageStatus, State
@@ -75,7 +76,12 @@ def losses_of(stage: StageStatus, *, lost: bool = True) -> dict[str, int]:
 
 @lru_cache(maxsize=256)
 def _reason(reason: str) -> str:
-    return clean(reason[: 2 * _LONGEST_REASON])[:_LONGEST_REASON]
+    return clean(hidden(reason)[: 4 * _LONGEST_REASON])[:_LONGEST_REASON]
+
+
+def _told(text: str) -> str:
+    """Text of unknown origin. What is secret goes first: half of it would not be recognised."""
+    return redacted(hidden(text)[: 4 * _LONGEST])[:_LONGEST]
 
 
 def answering(pipeline: PipelineStatus) -> StageStatus | None:
@@ -212,7 +218,7 @@ class Health:
         return PipelineHealth(
             pipeline=name,
             state=status.state,
-            why=redacted(status.why[: 2 * _LONGEST])[:_LONGEST],
+            why=_told(status.why),
             rate_hz=round(rate_hz, 2),
             age_p50_ms=p50_ms,
             age_p99_ms=p99_ms,
@@ -292,7 +298,7 @@ def _last_fault(status: PipelineStatus, now_ns: int) -> FaultHealth | None:
     last, stage = max(faults, key=lambda fault: fault[0].at_ns)
     return FaultHealth(
         stage=stage,
-        said=redacted(last.said)[:_LONGEST],
+        said=_told(last.said),
         ago_s=round(max(0, now_ns - last.at_ns) / NS, 1),
         count=sum(s.faults for s in status.stages),
     )

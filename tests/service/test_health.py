@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from edgeapp.core import revealed
 from edgeapp.core.clock import NS, FakeClock
 from edgeapp.core.dial import Setting
 from edgeapp.core.meters import Histogram, LastFault
@@ -160,6 +161,24 @@ def test_the_last_fault_is_told_without_what_is_secret() -> None:
     assert "hunter" not in str(world.health.facts())
     assert "\n" not in fault.said
     assert len(fault.said) <= 300
+
+
+def test_a_secret_that_was_read_is_hidden_also_where_the_text_is_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By a pipeline's reason, and by a plugin's reason for a drop."""
+    monkeypatch.setattr(revealed, "_known", {})
+    monkeypatch.setattr(revealed, "_pattern", None)
+    revealed.remember("planted-secret-17")
+    world = World()
+    for length in range(1_180, 1_210):
+        why = "it said " + "planted-secret-17 " * 80 + "x" * length + "planted-secret-17"
+        world.status = replace(world.status, state="failed", why=why[-length - 17 :])
+        world.turn(1, dropped={f"no planted-secret-17 {length}": 1})
+        assert "secret-17" not in str(world.health.facts())
+        world.status = replace(world.status, why=why)
+        world.turn(1)
+        assert "planted" not in str(world.health.facts())
 
 
 def test_a_device_at_rest_says_nothing() -> None:
