@@ -549,8 +549,8 @@ case $task in
         switch_to "$name"
         exit ;;
 esac
-choose_python
 check_bundle
+choose_python
 mkdir -p "$versions" "$state"
 tidy
 name_version
@@ -563,8 +563,16 @@ build_version
 check_config
 if [ "$installed" = "$name" ] && [ -e "$state/installed" ] && [ ! -e "$state/trial" ]; then
     put_system "$name"
-    if [ -n "$live" ] && [ -n "$changed" ]; then logged systemctl try-restart "$unit" || :; fi
     say "edgeapp $name is installed already."
+    if [ -n "$live" ] && systemctl is-enabled --quiet "$unit"; then
+        if ! systemctl is-active --quiet "$unit"; then
+            say "It did not run, and is started now."
+            logged systemctl restart --no-block "$unit" || :
+        elif [ -n "$changed" ]; then
+            say "What systemd knows of it has changed: it is restarted."
+            logged systemctl restart --no-block "$unit" || :
+        fi
+    fi
 else
     switch_to "$name"
 fi

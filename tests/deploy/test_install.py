@@ -221,6 +221,21 @@ def test_a_service_that_somebody_disabled_stays_so(served: Box, bundles: dict[st
     served.sh("! systemctl is-active && ! systemctl is-enabled")
 
 
+def test_once_more_starts_what_does_not_run(served: Box, bundles: dict[str, Path]) -> None:
+    """As after a mistake in the configuration, which nobody but a person mends."""
+    install(served, bundles["1.0"])
+    served.sh("systemctl stop")
+    assert "It did not run, and is started now." in install(served, bundles["1.0"])
+    assert install(served, bundles["1.0"]) == "edgeapp 1.0 is installed already.\n"
+
+
+def test_its_unit_is_put_right(served: Box, bundles: dict[str, Path]) -> None:
+    install(served, bundles["1.0"])
+    served.sh("echo >>/etc/systemd/system/edgeapp.service")
+    assert "it is restarted" in install(served, bundles["1.0"])
+    served.sh(f"cmp {bundles['1.0']}/system/edgeapp.service /etc/systemd/system/edgeapp.service")
+
+
 def test_without_a_version_before(served: Box, bundles: dict[str, Path]) -> None:
     install(served, bundles["1.0"])
     assert "no version before this one" in install(served, bundles["1.0"], "--rollback", expect=1)
