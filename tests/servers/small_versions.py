@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.servers.bundle import assemble
 
 EDGEAPP = """
-import os, pathlib, signal, sys, time
+import os, pathlib, signal, socket, sys, time
 VERSION, MANNER = {version!r}, {manner!r}
 MARK = "# By `edgeapp service dropins` "
 def main():
@@ -29,6 +29,10 @@ def main():
         if MANNER != "never well":
             healthy = pathlib.Path("/var/lib/edgeapp/healthy")
             healthy.write_text(os.environ["EDGEAPP_START_ID"])
+            while manager := os.environ.get("NOTIFY_SOCKET"):
+                with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to:
+                    to.sendto(b"READY=1\\nWATCHDOG=1", manager)
+                time.sleep(1)
         signal.pause()
 """
 BROKEN = "raise ImportError('libbroken.so.1: cannot open shared object file')\n"
