@@ -84,6 +84,12 @@ COMMANDS = {
         "support-bundle",
         "[FILE]",
     ),
+    "top": _Command(
+        "edgeapp.cli.top:top",
+        "Show what runs on this device, live: rates, ages, losses, models, heat, what waits.\n\n"
+        "Keys pause pipelines, and pin models or set them free. Needs the extra 'top'.",
+        "top",
+    ),
     "status": _Command(
         "edgeapp.cli.status:status",
         "Say how the pipelines are that run on this machine.\n\n"
