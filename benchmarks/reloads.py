@@ -18,9 +18,9 @@ from typing import Any
 
 from benchmarks.compare import REPO, Row, worker
 
-RELOADS = 150
-WARM_UP = 100
-"""Reloads after which the allocator has what it needs: until then memory grows by some MB."""
+RELOADS = 100
+WARM_UP = 20
+"""Reloads after which all that is loaded once is loaded."""
 PERIOD_S = 1 / 30
 
 PIPELINE = """

@@ -33,6 +33,7 @@ from edgeapp.service.pipeline_files import (
     texts_of,
 )
 from edgeapp.service.trial import Bad, Trial
+from edgeapp.service.trim import trim_memory
 from edgeapp.uplink.notices import ConfigNotice, OnLastGood
 
 LOOK_S = 1.0
@@ -269,6 +270,7 @@ class Reload:
             await self._app.change(leaving, coming)
         except RuntimeError as error:
             raise RefusedError(str(error)) from None
+        await asyncio.to_thread(trim_memory)
 
     # -- being well, and going back ---------------------------------------------------------
 
