@@ -329,7 +329,7 @@ put_system() {
         logged systemctl daemon-reload || :
         if command -v udevadm >/dev/null; then
             logged udevadm control --reload || :
-            logged udevadm trigger --action=change || :
+            logged udevadm trigger --action=change --subsystem-match=gpio --subsystem-match=iio --subsystem-match=powercap || :
         fi
     fi
 }
