@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from edgeapp.cli.run import Level, exit_code, kit_of, one_thread_each, run_loop
+from edgeapp.cli.run import Level, exit_code, kit_of, one_thread_each, run_loop, stops_kept
 
 if TYPE_CHECKING:
     from edgeapp.core.clock import Clock
@@ -61,6 +61,7 @@ def _serve(
         log.error("safe mode: no pipeline runs, what waits is still sent", why=start.why)
     else:
         log.error(OLDER, why=start.why, pipelines=", ".join(plan.name for plan in what.plans))
+    early = stops_kept()
     with link_up(what.device, what.plans, log=log, clock=clock) as link:
         kit = kit_of(what.plans, link, what.device.data_dir, log=log, clock=clock)
         app = App(what.plans, kit, stays=True)
@@ -70,7 +71,7 @@ def _serve(
         beside = Beside(
             app, link, what.device, None, again, notifier=notifier, healthy=healthy, start=start
         )
-        outcomes = run_loop(app, beside, for_s)
+        outcomes = run_loop(app, beside, for_s, early)
     return exit_code(outcomes, app.uplink_problem)
 
 

@@ -13,9 +13,12 @@ import pytest
 
 import edgeapp
 from edgeapp.actions._numbered import NumberedFiles
+from edgeapp.core.clock import FakeClock
 from edgeapp.core.payload import Signal
 from edgeapp.core.whole_file import read_start, write_whole
 from edgeapp.service.discovery.memory import Memory, write_memory
+from edgeapp.service.good import GoodFiles
+from edgeapp.service.starts import Healthy, Start
 from edgeapp.testing import context
 from edgeapp.transforms._alarm_store import Alarm, AlarmStore
 from edgeapp.transforms._learned import Learned
@@ -86,6 +89,19 @@ def _costs(folder: Path) -> Path:
     return file
 
 
+def _good(folder: Path) -> Path:
+    original = folder / "etc" / "porch.yaml"
+    GoodFiles(folder).keep(original, b"name: porch\n")
+    [file] = (folder / "good").glob("*.good")
+    return file
+
+
+def _healthy(folder: Path) -> Path:
+    start = Start(id="0a1b2c3d-1")
+    Healthy(start, folder, list, clock=FakeClock(), log=context("x").log).mark()
+    return folder / "healthy"
+
+
 WRITERS: list[Callable[[Path], Path]] = [
     _alarm,
     _window,
@@ -94,6 +110,8 @@ WRITERS: list[Callable[[Path], Path]] = [
     _run,
     _memory,
     _costs,
+    _good,
+    _healthy,
 ]
 
 
@@ -156,6 +174,7 @@ OWN_WAY = {
     "service/recording.py": "a stream, the same",
     "outputs/jsonl.py": "lines are appended; the file is turned over when it is full",
     "uplink/disk/store_folder.py": "SQLite syncs its files; here is only its lock",
+    "service/bundle.py": "streamed into an archive, searched, and linked to a name that is free",
     "uplink/broker.py": "a file in /tmp for the broker that ends with us",
     "sources/_iio.py": "the kernel's files",
     "cli/new.py": "a project for a person, who has nothing in the place of it",

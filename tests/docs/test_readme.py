@@ -91,7 +91,7 @@ def test_plugin_passes_the_type_checker(readme: Path, folder: Path) -> None:
 def test_commands_exist(readme: Path) -> None:
     """Each command in README's table has a `--help` of its own."""
     rows = re.findall(r"^\| `edgeapp .*?\|", readme.read_text(encoding="utf-8"), re.MULTILINE)
-    named = [name for row in rows for name in re.findall(r"`(?:edgeapp )?(\w+)", row)]
+    named = [name for row in rows for name in re.findall(r"`(?:edgeapp )?([\w-]+)", row)]
     assert sorted(named) == sorted(COMMANDS)
     listed = subprocess.run(
         [sys.executable, "-m", "edgeapp", "--help"], capture_output=True, text=True, check=True
