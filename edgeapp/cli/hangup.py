@@ -21,15 +21,18 @@ def reload_on_hangup(reload: Callable[[], Awaitable[object]], log: Log) -> Itera
     loop = asyncio.get_running_loop()
     outlives = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     terminal = _has_terminal()
-    tasks: set[asyncio.Task[None]] = set()
+    asked = asyncio.Event()
 
     async def do() -> None:
-        try:
-            await reload()
-        except RefusedError:
-            pass  # it is in the log
-        except Exception:
-            log.error("crashed", what="reload", exc_info=True)  # noqa: G201  a Log has no exception()
+        while True:
+            await asked.wait()
+            asked.clear()  # before the files are read: who asks from now on may have changed them
+            try:
+                await reload()
+            except RefusedError:
+                pass  # it is in the log
+            except Exception:
+                log.error("crashed", what="reload", exc_info=True)  # noqa: G201  a Log has no exception()
 
     def heard() -> None:
         nonlocal terminal
@@ -37,18 +40,16 @@ def reload_on_hangup(reload: Callable[[], Awaitable[object]], log: Log) -> Itera
             terminal = False
             if not outlives:
                 os.kill(os.getpid(), signal.SIGTERM)  # the one path on which all stops
-        elif not tasks:  # else one is under way, and one more would find nothing new
-            task = loop.create_task(do())
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
+        else:
+            asked.set()
 
+    task = loop.create_task(do(), name="reload")
     tell(loop, signal.SIGHUP, heard)
     try:
         yield
     finally:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is stopping reads no file again
-        for task in tasks:
-            task.cancel()
+        task.cancel()
 
 
 def _has_terminal() -> bool:
