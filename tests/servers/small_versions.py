@@ -3,12 +3,13 @@
 import zipfile
 from pathlib import Path
 
+from edgeapp.service.drop_ins import MARK
 from tests.servers.bundle import assemble
 
 EDGEAPP = """
 import os, pathlib, signal, socket, sys, time
 VERSION, MANNER = {version!r}, {manner!r}
-MARK = "# By `edgeapp service dropins` "
+MARK = {mark!r} + "# By version "
 def main():
     command = sys.argv[1]
     if command == "--version":
@@ -59,7 +60,7 @@ def small_bundle(folder: Path, version: str, manner: str = "well") -> Path:
     It is "well", or "strict" about the configuration, "crashing" at its start, "refusing" to start,
     "never well", or there is a package that this machine "cannot load".
     """
-    own = EDGEAPP.format(version=version, manner=manner)
+    own = EDGEAPP.format(version=version, manner=manner, mark=MARK)
     native = BROKEN if manner == "cannot load" else ""
     wheels = folder.with_name(f"{folder.name}.wheels")
     wheels.mkdir()
