@@ -28,8 +28,8 @@ def data_directory(case: Case) -> Iterator[Finding]:
         state = folder.stat()
         names = list(folder.iterdir())[:_MOST_FILES]
     except FileNotFoundError:
-        if case.installed and not case.active:
-            yield ok("data directory", f"'{folder}' is made when the service starts")
+        if not (case.installed and case.active):
+            yield ok("data directory", f"'{folder}' is made at the first start")
         else:
             fix = case.sudo(f"install -d -m 700 -o {user.name} {folder}")
             yield warning("data directory", f"there is no '{folder}' yet", fix)
