@@ -2,7 +2,7 @@
 
 Timings are ratios of alternating runs; what a test shows is shown by running that test here and
 now, and the figures that it prints stand beside it. Takes more than two hours; `cost`, `shown`,
-`senses`, `mqtt` or `watchdog` as an argument renews that section alone. Exit code 1: a bound was missed.
+`senses`, `mqtt`, `watchdog` or `service` as an argument renews that section alone. Exit code 1: a bound was missed.
 """
 
 import os
@@ -25,7 +25,11 @@ from benchmarks import (
     motion,
     outbox_bytes,
     readings,
+    reloads,
     rules,
+    scrape_cost,
+    service_systemd,
+    soak,
     startup,
     swaps,
     threads,
@@ -174,6 +178,35 @@ WATCHDOG = {
     "thermal record, simulate, fit; calibrate": ("tests/cli/test_thermal.py"),
 }
 
+SERVICE_COST: Sequence[Callable[[], list[Row]]] = (
+    service_systemd.rows,
+    reloads.rows,
+    scrape_cost.rows,
+    soak.rows,
+)
+
+SERVICE = {
+    "a real systemd: installed offline, stalls, reloads, stops, typos, ways back": (
+        "tests/systemd"
+    ),
+    "install, upgrade, going back, kill -9 at random instants, the guard": (
+        "tests/deploy/test_install.py tests/deploy/test_install_killed.py "
+        "tests/deploy/test_guard.py"
+    ),
+    "every kind of stage stalls in a real process": "tests/service/test_stalls.py",
+    "100 reloads beside a running pipeline; going back; fuzzed files": (
+        "tests/faults/test_reloads.py tests/service/test_reload.py tests/service/test_going_back.py"
+    ),
+    "planted secrets over faults and reloads": "tests/faults/test_planted_secrets.py",
+    "rules and panels by promtool and a live Prometheus; the broker's rules": (
+        "tests/deploy/test_prometheus_rules.py tests/deploy/test_prometheus_live.py "
+        "tests/deploy/test_mosquitto_acl.py"
+    ),
+    "doctor, support bundle, safe mode": (
+        "tests/service/doctor tests/service/test_bundle.py tests/cli/test_fallen_back.py"
+    ),
+}
+
 
 def main(wanted: Sequence[str]) -> int:
     """Measure the wanted sections (none named: all), print each row as it comes, write them."""
@@ -193,6 +226,10 @@ def main(wanted: Sequence[str]) -> int:
         "Watchdog": [
             *(partial(_said, measure) for measure in WATCHDOG_COST),
             *_all_shown(WATCHDOG),
+        ],
+        "Service": [
+            *(partial(_said, measure) for measure in SERVICE_COST),
+            *_all_shown(SERVICE),
         ],
     }
     text, missed = _INTRODUCTION, False
