@@ -49,6 +49,7 @@ def _held() -> tuple[float, int, int]:
 
 def run(reloads: int) -> None:
     """Reload so often; print what came of it."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
     from benchmarks.apps import PARTS, Device, temporary

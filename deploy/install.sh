@@ -20,7 +20,9 @@ umask 022
 LC_ALL=C
 # The service sees no Python that is somebody's own, below /root or /home.
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-export LC_ALL PATH
+# Packages are imported to see that they can be: wheels of onnxruntime else tell a server of it.
+ORT_DISABLE_TELEMETRY=1
+export LC_ALL PATH ORT_DISABLE_TELEMETRY
 unset CDPATH
 
 say() {
@@ -355,7 +357,7 @@ switch_to() {
     fi
     before=$(named_in "$state/previous")
     [ "$before" != "$new" ] || before=
-    if [ -n "$before" ]; then printf '%s\n' "$new" | put "$state/trial" 644; else drop "$state/trial"; fi
+    if [ -n "$before" ]; then printf '%s\n' "$new" "$health_s" | put "$state/trial" 644; else drop "$state/trial"; fi
     put_system "$new"
     put_link "versions/$new" "$opt/current"
     if [ ! -e "$state/installed" ]; then enable; fi

@@ -11,6 +11,8 @@ NO_INPUT = 66
 UNAVAILABLE = 69
 """Something outside is not there."""
 BUG = 70
+GAVE_UP = 75
+"""A version on trial did not become healthy in time: the guard goes back to the one before."""
 CONFIG = 78
 INTERRUPTED = 130
 """Ctrl-C ended a command that does not run until Ctrl-C."""

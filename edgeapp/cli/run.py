@@ -169,7 +169,8 @@ def run_files(
             nobody_reads = watch is not None and watch.nobody_reads
             if watch is not None and not nobody_reads:
                 _summary(app, outcomes, link, json=json)
-    return exit_code(outcomes, app.uplink_problem, nobody_reads=nobody_reads)
+    code = exit_code(outcomes, app.uplink_problem, nobody_reads=nobody_reads)
+    return exits.GAVE_UP if healthy is not None and healthy.gave_up else code
 
 
 def _healthy(
@@ -186,10 +187,11 @@ def _healthy(
     from edgeapp.service.starts import Healthy
 
     clock, log = app.kit.clock, app.kit.log
+    end = partial(os.kill, os.getpid(), signal.SIGTERM)
     if not isinstance(device, Places):
-        return Healthy(start, config.data_dir, app.status, clock=clock, log=log)
+        return Healthy(start, config.data_dir, app.status, clock=clock, log=log, end=end)
     keep = partial(keep_device_texts, GoodFiles(device.data), device, texts)
-    return Healthy(start, device.data, app.status, clock=clock, log=log, keep=keep)
+    return Healthy(start, device.data, app.status, clock=clock, log=log, keep=keep, end=end)
 
 
 def _texts(device: "Path | Places | None") -> "Mapping[Path, bytes]":

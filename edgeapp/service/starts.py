@@ -29,6 +29,7 @@ LOOK_S = 1.0
 OLDER = "the configuration that was good last runs, not the one that is there"
 _LONGEST_WHY = 300
 _LONGEST_ID = 64
+_LONGEST_TRIAL = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Start:
     """Why not as configured; a sentence for people."""
     id: str = ""
     """What the guard calls this start; empty: nobody counts starts."""
+    trial_s: float | None = None
+    """The version is on trial, and has so long to become healthy; None: it is not."""
 
     def sentence(self) -> str:
         """What a person must know of it; empty: all is as configured."""
@@ -58,7 +61,9 @@ def start_of(environment: Mapping[str, str] | None = None) -> Start:
     why = clean(environment.get("EDGEAPP_START_WHY", ""))[:_LONGEST_WHY]
     start_id = environment.get("EDGEAPP_START_ID", "")
     good_id = start_id.isascii() and start_id.isprintable() and len(start_id) <= _LONGEST_ID
-    return Start(known, why, start_id if good_id else "")
+    trial = environment.get("EDGEAPP_START_TRIAL_S", "")
+    on_trial = trial.isascii() and trial.isdecimal() and len(trial) <= _LONGEST_TRIAL
+    return Start(known, why, start_id if good_id else "", float(trial) if on_trial else None)
 
 
 def healthy_start(data_dir: Path) -> str:
@@ -85,21 +90,41 @@ class Healthy:
         clock: Clock,
         log: Log,
         keep: Callable[[], None] = lambda: None,
+        end: Callable[[], None] = lambda: None,
     ) -> None:
-        """Prepare; `keep` keeps what is good now. It may block, and raise OSError."""
+        """Prepare.
+
+        `keep` keeps what is good now; it may block, and raise OSError. `end` ends the process in
+        order, called on the event loop when a version on trial has not become healthy in time.
+        """
         self._start = start
         self._file = data_dir / HEALTHY
         self._statuses = statuses
         self._clock = clock
         self._log = log
         self._keep = keep
+        self._end = end
+        self._began_ns = clock.now_ns()
+        self.gave_up = False
+        """This version is on trial, and did not become healthy in time."""
         self._well_since_ns: int | None = None
         self._complained = False
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        """Look about once a second until it is said, or cancelled."""
+        """Look about once a second until it is said, or cancelled, or it is too late for it."""
         while not self.well() or not await asyncio.to_thread(self._say):
+            if self._is_too_late():
+                self.gave_up = True
+                said = "this version did not become healthy in time: the service ends, to go back"
+                self._log.error(said, within_s=self._start.trial_s)
+                self._end()
+                return
             await sleep(LOOK_S)
+
+    def _is_too_late(self) -> bool:
+        """Whether a version on trial had its time: else one that is ill, but never ends, stays."""
+        trial_s = self._start.trial_s
+        return trial_s is not None and self._clock.now_ns() - self._began_ns >= trial_s * NS
 
     def well(self) -> bool:
         """Whether all have been well for long enough, as far as this was asked all the while."""

@@ -39,7 +39,7 @@ class Device:
         (self.stubs / f"{name}.py").write_text("raise ImportError('libfoo.so.1: no such file')\n")
 
     @contextmanager
-    def service(self, mode: str) -> "Iterator[subprocess.Popen[str]]":
+    def service(self, mode: str, trial_s: str = "") -> "Iterator[subprocess.Popen[str]]":
         """`edgeapp run` as the unit starts it, until the block ends; it is stopped then."""
         started = subprocess.Popen(
             [sys.executable, "-m", "edgeapp", "run"],
@@ -55,6 +55,7 @@ class Device:
                 "EDGEAPP_START_ID": "0a1b2c3d-4",
                 "EDGEAPP_START_MODE": mode,
                 "EDGEAPP_START_WHY": WHY,
+                "EDGEAPP_START_TRIAL_S": trial_s,
             },
         )
         self.started = started
@@ -177,3 +178,15 @@ def test_a_start_that_goes_well_says_so_and_keeps_the_configuration(device: Devi
     assert ended(started)[0] == 0
     good = GoodFiles(device.data)
     assert good.text_of(device.etc / "edgeapp.yaml") == b"device: line-3\n"
+
+
+def test_a_version_on_trial_that_runs_but_is_not_well_ends_with_a_code_of_its_own(
+    device: Device,
+) -> None:
+    """In order, so that nothing is lost; the guard knows it by the code, and goes back."""
+    device.etc.joinpath("pipelines/pump.yaml").write_text(PUMP)
+    with device.service("normal", trial_s="1") as started:
+        said = started.communicate(timeout=60)[1]
+    assert started.returncode == 75
+    assert "did not become healthy in time" in said
+    assert healthy_start(device.data) == ""

@@ -185,6 +185,51 @@ def test_the_start_after_going_back_says_so(device: Device) -> None:
     assert device.told["EDGEAPP_START_WHY"] == why
 
 
+def test_a_version_on_trial_that_gives_up_is_taken_back_at_once(device: Device) -> None:
+    """One that runs, but is never well, ends nothing: nobody might be there any more to take it back."""
+    device.install("2", trial="2", previous="1")
+    (device.opt / "state/trial").write_text("2\n600\n")
+    device.start()
+    assert device.told["EDGEAPP_START_TRIAL_S"] == "630"
+    said = device.call("stopped", SERVICE_RESULT="exit-code", EXIT_STATUS="75")
+    assert "version 2 did not become healthy in time: this is version 1 again" in said
+    assert device.current == "1"
+    assert not device.on_trial
+    assert device.modes(4) == [*NORMAL, "last-good"]
+    assert "EDGEAPP_START_TRIAL_S" not in device.told
+
+
+@pytest.mark.parametrize("status", ["1", "0", "ABRT", ""])
+def test_other_ends_of_a_version_on_trial_are_counted(device: Device, status: str) -> None:
+    device.install("2", trial="2", previous="1")
+    device.start()
+    device.call("stopped", SERVICE_RESULT="exit-code", EXIT_STATUS=status)
+    assert device.current == "2"
+
+
+@pytest.mark.parametrize("rest", ["", "0\n", "soon\n", "-5\n", "86401\n", "9" * 30])
+def test_without_a_time_a_trial_takes_as_long_as_the_installer_waits(
+    device: Device, rest: str
+) -> None:
+    device.install("2", trial="2", previous="1")
+    (device.opt / "state/trial").write_text(f"2\n{rest}")
+    device.start()
+    assert device.told["EDGEAPP_START_TRIAL_S"] == "150"
+
+
+@pytest.mark.parametrize(("trial", "previous"), [("", "1"), ("1", "1"), ("2", ""), ("2", "../1")])
+def test_who_is_not_on_trial_or_cannot_go_back_has_all_the_time(
+    device: Device, trial: str, previous: str
+) -> None:
+    device.install("2")
+    for name, version in (("trial", trial), ("previous", previous)):
+        (device.opt / "state" / name).write_text(version)
+    device.start()
+    assert "EDGEAPP_START_TRIAL_S" not in device.told
+    device.call("stopped", SERVICE_RESULT="exit-code", EXIT_STATUS="75")
+    assert device.current == "2"
+
+
 def test_a_version_that_became_healthy_is_no_longer_on_trial(device: Device) -> None:
     device.install("2", trial="2", previous="1")
     device.start()

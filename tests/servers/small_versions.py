@@ -36,6 +36,9 @@ def main():
                 time.sleep(1)
         signal.pause()
 """
+QUIET = (
+    "import os\nassert os.environ['ORT_DISABLE_TELEMETRY'] == '1', 'it is not told to be quiet'\n"
+)
 BROKEN = "raise ImportError('libbroken.so.1: cannot open shared object file')\n"
 PIP = """
 import os, sys, zipfile
@@ -61,7 +64,7 @@ def small_bundle(folder: Path, version: str, manner: str = "well") -> Path:
     "never well", or there is a package that this machine "cannot load".
     """
     own = EDGEAPP.format(version=version, manner=manner, mark=MARK)
-    native = BROKEN if manner == "cannot load" else ""
+    native = BROKEN if manner == "cannot load" else QUIET
     wheels = folder.with_name(f"{folder.name}.wheels")
     wheels.mkdir()
     return assemble(

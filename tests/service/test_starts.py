@@ -29,13 +29,22 @@ def states(*pairs: tuple[str, State]) -> list[PipelineStatus]:
 class World:
     """A device whose pipelines are as a script of (second, states) says, on a fake clock."""
 
-    def __init__(self, folder: Path, script: Mapping[int, list[PipelineStatus]]) -> None:
+    def __init__(
+        self, folder: Path, script: Mapping[int, list[PipelineStatus]], start: Start = COUNTED
+    ) -> None:
         self.clock = FakeClock()
         self.log = LogBook()
         self.kept: list[float] = []
         self._script = script
+        self.ended_s: list[float] = []
         self.healthy = Healthy(
-            COUNTED, folder, self._now, clock=self.clock, log=self.log, keep=self._keep
+            start,
+            folder,
+            self._now,
+            clock=self.clock,
+            log=self.log,
+            keep=self._keep,
+            end=lambda: self.ended_s.append(self.clock.now_ns() / NS),
         )
 
     def _now(self) -> list[PipelineStatus]:
@@ -84,6 +93,31 @@ def test_a_pipeline_that_stays_ill_keeps_the_start_from_being_healthy(tmp_path: 
     assert world.said_after(1_000) is None
     assert healthy_start(tmp_path) == ""
     assert world.kept == []
+
+
+ON_TRIAL = Start(id="0a1b2c3d-7", trial_s=150)
+
+
+def test_a_version_on_trial_that_is_not_well_in_time_ends_itself(tmp_path: Path) -> None:
+    """Else it would be there for good where the installer, which waits for it, was killed."""
+    world = World(tmp_path, {0: states(("porch", "failed"), ("pump", "running"))}, ON_TRIAL)
+    assert world.said_after(1_000) == 150
+    assert world.healthy.gave_up
+    assert world.ended_s == [150]
+    assert healthy_start(tmp_path) == ""
+
+
+def test_a_version_on_trial_that_is_well_in_time_stays(tmp_path: Path) -> None:
+    world = World(tmp_path, {0: states(("porch", "starting")), 130: []}, ON_TRIAL)
+    assert world.said_after(1_000) == 150
+    assert not world.healthy.gave_up
+    assert world.ended_s == []
+    assert healthy_start(tmp_path) == COUNTED.id
+
+
+@pytest.mark.parametrize("said", ["", "-5", "1e3", "nan", "٣", "9" * 40])
+def test_a_time_that_is_none_is_no_trial(said: str) -> None:
+    assert start_of({"EDGEAPP_START_TRIAL_S": said}).trial_s is None
 
 
 def test_without_pipelines_to_be_there_is_to_be_well(tmp_path: Path) -> None:
