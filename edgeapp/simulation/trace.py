@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgeapp.core.whole_file import write_whole
 from edgeapp.simulation.checked import Problems, Table, TraceError, read_json
 from edgeapp.simulation.spec import Expect, Inputs, PlantSpec, Scenario, SensorSpec
 from edgeapp.simulation.trace_app import expect_of, limits_of, prior_of, tenants_of
@@ -19,7 +20,6 @@ from edgeapp.simulation.trace_device import inputs_of, plant_of, sensors_of, sta
 from edgeapp.simulation.trace_samples import Samples, samples_of
 from edgeapp.watchdog.ladder import Tenant
 from edgeapp.watchdog.limits import Limits, Prior
-from edgeapp.core.whole_file import write_whole
 
 __all__ = ["FORMAT", "Samples", "Trace", "TraceError", "read_trace", "trace_of", "write_trace"]
 

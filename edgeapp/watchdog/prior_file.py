@@ -11,10 +11,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from edgeapp.core.whole_file import read_start, write_whole
 from edgeapp.watchdog.checks import COLDEST_TRIP_C, HOTTEST_TRIP_C
 from edgeapp.watchdog.costs import this_device
 from edgeapp.watchdog.limits import Prior
-from edgeapp.core.whole_file import read_start, write_whole
 
 VERSION = 1
 """Of the file's schema."""
