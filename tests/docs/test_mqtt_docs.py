@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from edgeapp.config.device import DeviceFile, read_device
+from edgeapp.config.device import read_device
+from edgeapp.config.device_file import DeviceFile
 from edgeapp.config.names import RESERVED
 from edgeapp.outputs.bodies import BODIES
 from edgeapp.uplink import outbox, sender, traffic
