@@ -4,7 +4,9 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -109,17 +111,35 @@ def known_secrets(case: "Case", texts: Mapping[str, str]) -> set[str]:
             found.update(_start_of(one, _MOST_SECRET_BYTES) for one in files)
         except OSError:
             continue  # nobody else may look into it
-    names = {name for name in os.environ if _SECRET_NAME.search(name)}
+    service = _environment_of_service(case)
+    names = {name for name in (*os.environ, *service) if _SECRET_NAME.search(name)}
     for text in texts.values():
         names.update(_REFERENCE.findall(text))
         found |= written_in(text)
-    found.update(os.environ[name] for name in names if os.environ.get(name))
+    for environment in (os.environ, service):
+        found.update(environment[name] for name in names if environment.get(name))
     tls = case.endpoint.tls if case.endpoint else None
     if tls is not None and tls.key is not None:
         found.add(_start_of(tls.key, _MOST_SECRET_BYTES))
     if case.endpoint is not None:
         found |= _login(case)
     return {one for one in found if one.strip()}
+
+
+def _environment_of_service(case: "Case") -> dict[str, str]:
+    """What the service was started with, and what its unit and drop-ins say, as far as we may see it."""
+    import shlex
+
+    shown = case.machine.run(
+        ("systemctl", "show", "edgeapp.service", "--property=MainPID,Environment"), 5.0
+    )
+    facts = dict(line.split("=", 1) for line in shown.out.splitlines() if "=" in line)
+    pairs = []
+    with suppress(ValueError):
+        pairs += shlex.split(facts.get("Environment", ""))
+    with suppress(OSError):  # it does not run, or is somebody else's
+        pairs += case.machine.text(f"/proc/{facts.get('MainPID')}/environ").split("\0")
+    return {name: value for name, is_pair, value in (p.partition("=") for p in pairs) if is_pair}
 
 
 def _login(case: "Case") -> set[str]:
@@ -180,9 +200,15 @@ def _parts(case: "Case", device: Path | None, texts: Mapping[str, str]) -> Itera
     yield Part("machine/devices.txt", partial(_devices, case))
     yield Part("data/names.txt", partial(_names, case))
     for file in _kept(case.data_dir):
-        yield Part(
-            f"data/{file.relative_to(case.data_dir)}", partial(_start_of, file, _MOST_FILE_BYTES)
-        )
+        yield Part(f"data/{file.relative_to(case.data_dir)}", partial(_start_of_own, case, file))
+
+
+def _start_of_own(case: "Case", file: Path) -> str:
+    """Of a file of the service: as root we read nothing that it only leads us to."""
+    from edgeapp.core.whole_file import read_start
+
+    start = read_start(file, _MOST_FILE_BYTES, inside=case.data_dir)
+    return start.decode("utf-8", "replace").strip()
 
 
 def _given(text: str) -> Callable[[], str]:
@@ -249,7 +275,7 @@ def _devices(case: "Case") -> str:
 def _names(case: "Case") -> str:
     """What lies in the data directory, with its size: not what is in it."""
     rows = []
-    for path in sorted(case.data_dir.rglob("*"))[: 20 * _MOST_FILES]:
+    for path in sorted(islice(case.data_dir.rglob("*"), 20 * _MOST_FILES)):
         state = path.lstat()
         rows.append(
             f"{state.st_mode:06o} {state.st_uid:5} {state.st_size:>12} {path.relative_to(case.data_dir)}"

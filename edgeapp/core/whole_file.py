@@ -7,14 +7,23 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def read_start(path: Path, most_bytes: int) -> bytes:
+def read_start(path: Path, most_bytes: int, *, inside: Path | None = None) -> bytes:
     """The beginning of a file; never waits for a writer of a pipe.
+
+    `inside`: a folder that somebody else writes to. What links in it lead out of it is not read:
+    else they would decide which of our files we read out.
 
     Raises:
         OSError: it cannot be read, or is no regular file.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    handle = os.open(path, flags if inside is None else flags | os.O_NOFOLLOW)
     with os.fdopen(handle, "rb") as file:
+        if inside is not None:
+            # Of what is open now: a path that was checked before may lead elsewhere meanwhile.
+            there = Path(os.readlink(f"/proc/self/fd/{handle}"))  # noqa: PTH115  of bytes there is no need
+            if not there.is_relative_to(inside.resolve()):
+                raise OSError(errno.ELOOP, "It lies elsewhere", str(path))
         mode = os.fstat(handle).st_mode
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))

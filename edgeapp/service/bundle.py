@@ -73,14 +73,13 @@ def _fill(
     room = MOST_BYTES
     for part in parts:
         try:
-            text = part.make()
+            # What cleaning makes longer is cut again; never within a line, as half a secret is not
+            # known. Names of files need not be text.
+            cleaned = redaction.clean(_end_of(part.make(), MOST_PART_BYTES + _MARGIN))
+            data = _end_of(cleaned, MOST_PART_BYTES).encode("utf-8", "replace")
         except Exception as error:  # noqa: BLE001  one part that cannot be had ends no bundle
             left_out[part.name] = redaction.clean(f"{type(error).__name__}: {error}")
             continue
-        # What cleaning makes longer is cut again; never within a line, as half a secret is not known.
-        data = _end_of(
-            redaction.clean(_end_of(text, MOST_PART_BYTES + _MARGIN)), MOST_PART_BYTES
-        ).encode()
         if len(data) > room:
             left_out[part.name] = f"there was no room left for its {len(data):,} bytes"
             continue

@@ -18,7 +18,7 @@ _KEY = re.compile(
 )
 _BEARER = re.compile(r"(?i)\b(bearer|basic|digest)\s+[A-Za-z0-9+/_=.~-]{8,}")
 _VARIABLE = re.compile(
-    r"(?i)\b((?:[a-z0-9]+_)*(?:pass(?:word|wd|phrase)?|secret|token|credentials?|api_?key|key))=(?!cred:|env:)\S+"
+    r"(?i)\b((?:[a-z0-9]+_+)*(?:pass(?:word|wd|phrase)?|secret|token|credentials?|api_?key|key))=(?!cred:|env:)\S+"
 )
 _SPACE = re.compile(r"\s+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")

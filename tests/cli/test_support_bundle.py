@@ -3,7 +3,10 @@
 import base64
 import gzip
 import json
+import os
 import stat
+import subprocess
+import sys
 import tarfile
 import urllib.parse
 from pathlib import Path
@@ -59,7 +62,7 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         """Every program tells everything, in every disguise."""
         return Ran(0, f"{command}\n" + "\n".join(_disguises()))
 
-    monkeypatch.setattr(machine.Machine, "run", staticmethod(told))
+    monkeypatch.setattr(machine, "run_program", told)
     return tmp_path
 
 
@@ -118,3 +121,62 @@ def test_a_name_that_is_taken_is_refused(device: Path, capsys: Capture) -> None:
     assert main(["support-bundle", "b.tar.gz"]) == exits.USAGE
     assert "there is a file 'b.tar.gz' already" in capsys.readouterr().err
     assert (device / "b.tar.gz").read_text() == "mine"
+
+
+def texts_of(file: Path) -> dict[str, str]:
+    """The parts of a bundle."""
+    with tarfile.open(file) as archive:
+        return {
+            member.name.partition("/")[2]: stream.read().decode()
+            for member in archive
+            if (stream := archive.extractfile(member)) is not None
+        }
+
+
+def test_links_that_the_service_lays_lead_root_nowhere(device: Path) -> None:
+    """Its data directory is its own: who took it over must not get the keys of root in a bundle."""
+    roots = device / "roots"
+    roots.mkdir()
+    (roots / "config.json").write_text("what root alone may read")
+    (device / "state" / "calibration.json").symlink_to(roots / "config.json")
+    (device / "state" / "costs" / "pump.json").unlink()
+    (device / "state" / "costs").rmdir()
+    (device / "state" / "costs").symlink_to(roots)
+    assert main(["support-bundle", "b.tar.gz"]) == exits.OK
+    texts = texts_of(device / "b.tar.gz")
+    assert not any("root alone" in text for text in texts.values())
+    assert {"data/calibration.json", "data/costs/config.json"} <= json.loads(
+        texts["left_out.json"]
+    ).keys()
+
+
+def test_names_that_are_no_text_end_no_bundle(device: Path) -> None:
+    Path(os.fsdecode(os.fsencode(device / "state") + b"/\xff\xfe.tmp")).touch()
+    os.mkfifo(device / "state" / "calibration.json")
+    assert main(["support-bundle", "b.tar.gz"]) == exits.OK
+    texts = texts_of(device / "b.tar.gz")
+    assert "??.tmp" in texts["data/names.txt"]
+    assert "data/calibration.json" in texts["left_out.json"]
+
+
+def test_secrets_in_the_environment_of_the_service_are_known(
+    device: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a drop-in, whoever wrote it, and of the process, which may have them from a file."""
+    unit = r'''Environment=LANG=C "EDGEAPP_MQTT__PASSWORD=a b,c d\"e" "CAMERA_TOKEN=two words"'''
+    with subprocess.Popen(["sleep", "60"], env={"HOOK_SECRET": "of the process"}) as process:
+        said = f"MainPID={process.pid}\n{unit}\nsaid: of the process, two words, c d"
+        monkeypatch.setattr(machine, "run_program", lambda *_: Ran(0, said))
+        assert main(["support-bundle", "b.tar.gz"]) == exits.OK
+        process.kill()
+    journal = texts_of(device / "b.tar.gz")["journal.txt"]
+    assert "said: ***, ***, c d" in journal
+    assert "two words" not in journal
+    assert "a b,c d" not in journal
+
+
+def test_of_a_long_log_the_end_is_kept() -> None:
+    long = "import sys; sys.stdout.write(''.join(f'{n} {chr(120) * 90}\\n' for n in range(20000)))"
+    said = machine.run_program([sys.executable, "-c", long], 30).out.splitlines()
+    assert said[-1].startswith("19999 ")
+    assert all(len(line.split()) == 2 for line in said)

@@ -32,7 +32,10 @@ Run = Callable[[Sequence[str], float], Ran]
 
 
 def run_program(command: Sequence[str], most_s: float) -> Ran:
-    """Run a program to its end, without a terminal and in English; it is killed after `most_s`."""
+    """Run a program to its end, without a terminal and in English; it is killed after `most_s`.
+
+    Of what it says the last megabyte is kept.
+    """
     try:
         ended = subprocess.run(  # noqa: S603  programs of ours, no shell
             command,
@@ -49,7 +52,12 @@ def run_program(command: Sequence[str], most_s: float) -> Ran:
         return Ran(None, problem=f"'{command[0]}' did not answer within {most_s:.0f} s")
     except OSError as error:
         return Ran(None, problem=f"'{command[0]}' cannot be run: {error.strerror}")
-    return Ran(ended.returncode, ended.stdout[:_MOST_BYTES].decode("utf-8", errors="replace"))
+    return Ran(ended.returncode, _end_of(ended.stdout).decode("utf-8", errors="replace"))
+
+
+def _end_of(said: bytes) -> bytes:
+    """Of too much the end, where a log has what is newest; whole lines."""
+    return said if len(said) <= _MOST_BYTES else said[-_MOST_BYTES:].partition(b"\n")[2]
 
 
 class User(NamedTuple):
@@ -66,7 +74,7 @@ class Machine:
 
     root: Path = Path("/")
     """The folder that stands for /; another one in tests."""
-    run: Run = run_program
+    run: Run = field(default_factory=lambda: run_program)
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     uid: int = field(default_factory=os.geteuid)
     is_device: Callable[[os.stat_result], bool] = lambda state: (
