@@ -7,6 +7,7 @@
 .PHONY: help demo test slow check bench accept lock wheelhouse bundle clean
 
 BIN := .venv/bin
+TWICE := -n 2 --dist loadfile  # two processes: most slow tests wait for others
 DEMO := pipelines/inspection_demo.yaml pipelines/predictive_maintenance.yaml
 
 help: ## list the targets
@@ -20,11 +21,12 @@ demo: ## run a camera and a vibration pipeline for 30 s, offline; Ctrl-C ends it
 
 test: ## run the fast tests
 	@deploy/setup.sh test
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow" $(TWICE)
 
 slow: ## run the slow tests, which start real servers
 	@deploy/setup.sh test
-	@$(BIN)/python -m pytest -m slow
+	@$(BIN)/python -m pytest -m "slow and not alone" $(TWICE)
+	@$(BIN)/python -m pytest -m alone
 
 check: ## lint, check the format, the types and the layers
 	@deploy/setup.sh check

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.compare import worker
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(300)]
 
 SWAPS = 200
 

@@ -19,7 +19,7 @@ from edgeapp.watchdog.costs import Costs, costs_file
 from tests.pipelines.device import COMMAND, Running
 from tests.servers.mosquitto import Listener, Mosquitto, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 
 SystemProgram = Callable[[str, str], str]
 
