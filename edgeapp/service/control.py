@@ -75,13 +75,9 @@ def _listener(path: Path) -> socket.socket:
         if path.exists() or path.is_symlink():
             if not stat.S_ISSOCK(path.lstat().st_mode):
                 raise RefusedError("there is something else in its place")
-            with socket.socket(socket.AF_UNIX) as probe:
-                try:
-                    probe.connect(name)
-                except OSError:
-                    path.unlink()
-                else:
-                    raise RefusedError("another process of this device listens there")
+            if is_listened_on(name):
+                raise RefusedError("another process of this device listens there")
+            path.unlink()
         listener = socket.socket(socket.AF_UNIX)
         try:
             listener.bind(name)
@@ -91,6 +87,19 @@ def _listener(path: Path) -> socket.socket:
             listener.close()
             raise
     return listener
+
+
+def is_listened_on(name: str) -> bool:
+    """Whether a process holds a socket open, also one that hangs and takes no connection any more."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(name)
+        except BlockingIOError:  # as many wait for it as may
+            return True
+        except OSError:
+            return False
+        return True
 
 
 @contextmanager

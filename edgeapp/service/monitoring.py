@@ -18,7 +18,7 @@ from typing import Any
 
 from edgeapp.config.metrics import MetricsConfig
 from edgeapp.runtime.app import App
-from edgeapp.service.control import short
+from edgeapp.service.control import is_listened_on, short
 from edgeapp.service.health import Health
 from edgeapp.service.http import Answer, Page, serve
 from edgeapp.service.metrics import Facts, render
@@ -168,13 +168,9 @@ def _unix(path: Path, stack: ExitStack) -> socket.socket:
         if path.exists() or path.is_symlink():
             if not stat.S_ISSOCK(path.lstat().st_mode):
                 raise FileExistsError(17, "there is something else in its place")
-            with socket.socket(socket.AF_UNIX) as probe:
-                try:
-                    probe.connect(name)
-                except OSError:
-                    path.unlink()
-                else:
-                    raise FileExistsError(17, "another process listens there")
+            if is_listened_on(name):
+                raise FileExistsError(17, "another process listens there")
+            path.unlink()
         listener = stack.enter_context(socket.socket(socket.AF_UNIX))
         listener.bind(name)
     stack.callback(_remove, path)

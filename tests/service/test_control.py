@@ -8,6 +8,7 @@ import socket
 import stat
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -29,6 +30,7 @@ from edgeapp.service.control import (
     RefusedError,
     Request,
     control_socket,
+    is_listened_on,
 )
 from edgeapp.service.control_client import ask
 from edgeapp.service.verbs import Verbs, _rung
@@ -311,6 +313,21 @@ def test_the_socket_of_a_process_that_was_killed_is_replaced(tmp_path: Path) -> 
         assert await asked(tmp_path, "status", window_s=0)
 
     while_running(tmp_path, chain(FLOW, ("tap", Tap, {"into": []})), script)
+
+
+def test_a_process_that_listens_and_hangs_holds_up_nobody(tmp_path: Path) -> None:
+    """To connect to it would wait until it takes another one, for good."""
+    path = tmp_path / SOCKET
+    with socket.socket(socket.AF_UNIX) as hanging, ExitStack() as waiting:
+        hanging.bind(str(path))
+        hanging.listen(0)
+        with suppress(BlockingIOError):
+            for _ in range(100):
+                one = waiting.enter_context(socket.socket(socket.AF_UNIX))
+                one.setblocking(False)
+                one.connect(str(path))
+        assert is_listened_on(str(path))
+    assert not is_listened_on(str(path))
 
 
 def test_a_file_in_its_place_is_left_alone(tmp_path: Path) -> None:
