@@ -33,17 +33,6 @@ def plain_decision(settings: Settings, *, changed: bool = False) -> Decision:
         binding="none",
         detectors=(),
         infeasible=False,
-        die_c=None,
-        headroom=None,
-        trip_in_s=None,
-        forecast_30s_c=None,
-        forecast_300s_c=None,
-        cores_allowed=0.0,
-        cores_chosen=0.0,
-        utility=0.0,
-        next_best="",
-        swap_price=0.0,
-        swaps_last_h=0,
     )
 
 

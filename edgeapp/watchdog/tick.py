@@ -137,24 +137,24 @@ class Decision:
     undervoltage, memory, quota, sensors..."""
     infeasible: bool
     """Even the floor is too hot, or too much."""
-    die_c: float | None
+    die_c: float | None = None
     """Fused from the sensors that are trusted; None: modelled alone, or unknown."""
-    headroom: float | None
+    headroom: float | None = None
     """1 at the trip, 0 at 30 K below it, of what is forecast in 30 s; as Android counts it."""
-    trip_in_s: float | None
+    trip_in_s: float | None = None
     """Until the trip is reached if nothing is changed; None: it is not."""
-    forecast_30s_c: float | None
-    forecast_300s_c: float | None
-    cores_allowed: float
+    forecast_30s_c: float | None = None
+    forecast_300s_c: float | None = None
+    cores_allowed: float = 0.0
     """What all our stages may use together."""
-    cores_chosen: float
+    cores_chosen: float = 0.0
     """What they are expected to use."""
-    utility: float
+    utility: float = 0.0
     """Of what was chosen, 0..1 of the weighted best."""
-    next_best: str
+    next_best: str = ""
     """The combination that would have come next, in words; empty: there is none."""
-    swap_price: float
-    swaps_last_h: int
+    swap_price: float = 0.0
+    swaps_last_h: int = 0
     trust: tuple[Trust, ...] = ()
     facts: Mapping[str, float] = field(default_factory=dict)
     """The model's own state, for whoever wants to look: ambient_c, board_c, gain, sigma_c..."""
