@@ -6,8 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import contract
+
+# How long an example takes says something of the machine, and in a fresh checkout of the tables of
+# characters that are made at first.
+settings.register_profile("edgeapp", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("edgeapp")
 
 REPO = Path(__file__).resolve().parent.parent
 

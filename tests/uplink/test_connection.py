@@ -747,8 +747,8 @@ def test_a_secret_that_a_connect_cannot_hold_is_one_sentence_without_it(
     given = {"username": "me", "password": "pass", option: secret}
     reveal = Secret.reveal
 
-    def revealed(self: Secret) -> str:
-        return reveal(self, given)
+    def revealed(self: Secret, *, hide: bool = True) -> str:
+        return reveal(self, given, hide=hide)
 
     monkeypatch.setattr(Secret, "reveal", revealed)
     endpoint = Endpoint("127.0.0.1", 1, Secret("env:username"), Secret("env:password"))
