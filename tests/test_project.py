@@ -12,7 +12,7 @@ import pytest
 from edgeapp.plan.builtins import BUILTINS
 from edgeapp.plan.discover import Registry
 
-HEAVY = ("cv2", "numpy", "onnxruntime", "sqlite3", "aiomqtt")
+HEAVY = ("cv2", "numpy", "onnxruntime", "sqlite3", "aiomqtt", "textual")
 
 
 def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -96,8 +96,6 @@ class Slot:
         self.memory: Memory | None = None
         """What the stage is to recall once it opens; after `wind_up`, what it remembered."""
         self._owed_lost = 0  # lost here or carried by packets that went nowhere
-        self._parts_of: tuple[str, int, int] | None = None
-        self._parts = 0
 
     # -- life -------------------------------------------------------------------------------
 

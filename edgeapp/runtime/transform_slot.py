@@ -15,6 +15,12 @@ from edgeapp.runtime.slot import Slot
 class TransformSlot(Slot):
     """A transform: answers with none, one or many."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._newest_in: AnyPacket | None = None
+        self._parts_of: tuple[str, int, int] | None = None
+        self._parts = 0
+
     def _bind(self, stage: Any) -> None:
         self._process: Callable[[AnyPacket], Any] = stage.process
         if self.plan.plugin.is_async:
@@ -84,8 +90,6 @@ class TransformSlot(Slot):
             return max(packet.part, self._parts)
         self._parts_of = of
         return packet.part
-
-    _newest_in: AnyPacket | None = None
 
     def _recall(self, stage: Any, memory: Memory) -> bool:
         self._newest_in = memory.newest
