@@ -63,12 +63,12 @@ class Inlet(Slot):
             if hasattr(source, "__enter__"):
                 self._open_things.enter_context(source)
             emit = self._emitter()
-            self._emitting = False
             self._running_since_ns = self._now_ns()
             self._signs.opening_since_ns = 0
             source.run(emit)
         finally:
             self._running_since_ns = self._signs.opening_since_ns = 0
+            self._emitting = False  # also where what it called raised: closing it may hang
             self._close_quietly()
 
     @property
