@@ -40,7 +40,7 @@ def answers(
 def listening(device: "Path | Places | None") -> Path:
     """Where the process listens that is meant: ours, else the installed service, else another one.
 
-    Where none does, the folder in which ours would.
+    Where none does, the folder in which what is installed would, else ours.
 
     Raises:
         Quit: several services run.
@@ -58,7 +58,7 @@ def listening(device: "Path | Places | None") -> Path:
     for folder in (own, *([_folder(service)] if service else [])):
         if _may_listen(folder / SOCKET):
             return folder
-    return _service(SERVICES) or own
+    return _service(SERVICES) or (_folder(service) if service else own)
 
 
 def _folder(service: "Places") -> Path:

@@ -93,7 +93,7 @@ COMMANDS = {
     "status": _Command(
         "edgeapp.cli.status:status",
         "Say how the pipelines are that run on this machine.\n\n"
-        "Exit code 0 if all is well, 1 if a pipeline failed, is stuck or waits for something that "
+        "Exit code 0 if all pipelines run, 1 if one failed, is stuck or waits for something that "
         "is not there, 69 when nothing runs.",
         "status",
     ),

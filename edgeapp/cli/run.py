@@ -146,8 +146,16 @@ def run_files(
                 from edgeapp.service.reload import Reload
 
                 equip = partial(_equip, link)
+                check_device = partial(configured, device, sets, files)
                 reload = Reload(
-                    app, loaded, given, marks=marks, device=config, equip=equip, good=good
+                    app,
+                    loaded,
+                    given,
+                    marks=marks,
+                    device=config,
+                    equip=equip,
+                    good=good,
+                    check_device=check_device,
                 )
                 if watch_files:
                     file_watch = FileWatch(partial(seen, given), reload, log)

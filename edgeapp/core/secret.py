@@ -64,7 +64,8 @@ class Secret:
         folder = environment.get("CREDENTIALS_DIRECTORY")
         if not folder:
             raise Unavailable(
-                f"credential '{self._name}' cannot be read: $CREDENTIALS_DIRECTORY is not set"
+                f"credential '{self._name}' cannot be read: $CREDENTIALS_DIRECTORY is not set; "
+                "it is a folder with a file of that name, which the unit of a service sets"
             )
         file = Path(folder) / self._name
         try:

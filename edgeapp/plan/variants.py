@@ -119,12 +119,16 @@ def _variant(spec: StageSpec, item: Node, found: list[Complaint]) -> _Variant | 
     return _Variant(named, path, file.value.place, item.without(VARIANT_KEYS), settings)
 
 
+_COPY_IT = "copy it there; a relative path begins in the folder of the pipeline file"
+
+
 def _file(variant: _Variant, around: Surroundings, found: list[Complaint]) -> Path | None:
     try:
         path = (around.folder / Path(variant.file).expanduser()).resolve()
         if path.is_file():
             return path
-        problem = f"there is no model file '{path}'"
+        found.append(Complaint(variant.place, f"there is no model file '{path}'", _COPY_IT))
+        return None
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: of expanduser, `~nobody`
         problem = f"the model file cannot be looked at: {error}"
     found.append(Complaint(variant.place, problem))

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from edgeapp.config.places import SYSTEM
 from edgeapp.errors import Unavailable
 from edgeapp.service.control import SOCKET, Frame, RefusedError, short
 
@@ -36,10 +37,12 @@ def ask(
         except PermissionError:
             raise Unavailable(f"'{path}' belongs to another user: ask as that user") from None
         except OSError:
-            problem = (
-                f"nothing runs with this data directory: nobody listens at '{path}'; start "
-                "'edgeapp run', or give the --device with which it was started"
-            )
+            if folder == SYSTEM.run:
+                remedy = "sudo systemctl start edgeapp; journalctl -u edgeapp says why it ended"
+            else:
+                remedy = "start 'edgeapp run', or give the --device with which it was started"
+            what = "the service does not run" if folder == SYSTEM.run else "nothing runs here"
+            problem = f"{what}: nobody listens at '{path}'; {remedy}"
             raise Unavailable(problem) from None
         connection.settimeout(None if patient else _ANSWER_S)
         with connection.makefile("rb") as stream:

@@ -148,11 +148,13 @@ class Reload:
         marks: Mapping[Path, Mark],
         equip: Equip,
         good: GoodFiles | None = None,
+        check_device: Callable[[], object] | None = None,
     ) -> None:
         """Prepare.
 
         `loaded`: what runs; `marks`: those of the device, of before it was read. `good`: where good
-        files are kept; None: they are not.
+        files are kept; None: they are not. `check_device` reads the device configuration anew, and
+        raises ConfigError where a restart would find a mistake in it.
         """
         self._app = app
         self._given = given
@@ -160,6 +162,7 @@ class Reload:
         self._equip = equip
         self._device_marks = dict(marks)
         self._device_changed = False
+        self._check_device = check_device
         self._good = good
         self._kept: dict[Path, bytes] = {}
         """The good texts of this run, also where they cannot be written."""
@@ -254,6 +257,8 @@ class Reload:
     ) -> tuple[dict[Path, bytes], tuple[Plan, ...], frozenset[Path], dict[Path, Mark]]:
         """Texts and plans of all files that are to run now, and those that are not tried again."""
         marks = device_marks(self._given.device)
+        if self._check_device is not None and marks != self._device_marks:
+            self._check_device()
         texts = texts_of(self._given.listed())
         still = frozenset(
             file

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from edgeapp.cli import exits
+from edgeapp.cli import asking, exits
 from edgeapp.cli.asking import _service
+from edgeapp.config.places import SYSTEM, Places
+from edgeapp.errors import Unavailable
+from edgeapp.service.control_client import ask
 
 
 def listening(folder: Path) -> Path:
@@ -28,3 +31,22 @@ def test_of_several_one_must_be_named(tmp_path: Path) -> None:
     with pytest.raises(exits.Quit, match="several services run: say which") as caught:
         _service(tmp_path)
     assert caught.value.code == exits.USAGE
+
+
+def test_where_nothing_listens_the_installed_service_is_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = Places(tmp_path / "etc", tmp_path / "data", tmp_path / "run")
+    monkeypatch.setattr("edgeapp.cli.installed.installed", lambda: there)
+    monkeypatch.setattr(asking, "SERVICES", tmp_path / "none")
+    assert asking.listening(None) == there.run
+
+
+def test_a_service_that_does_not_run_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(*_: object) -> None:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("socket.socket.connect", nobody)
+    assert SYSTEM.run is not None
+    with pytest.raises(Unavailable, match=r"the service does not run: .* systemctl start edgeapp"):
+        list(ask(SYSTEM.run, "status", {}))

@@ -43,8 +43,9 @@ def box() -> Iterator[Box]:
 
 @pytest.fixture
 def served(box: Box) -> Box:
-    """A machine with a small systemctl."""
+    """A machine with a small systemctl, and a pipeline."""
     box.sh(WITH_SYSTEMD)
+    box.sh("mkdir -p /etc/edgeapp/pipelines; echo 'name: porch' >/etc/edgeapp/pipelines/porch.yaml")
     return box
 
 
@@ -147,6 +148,29 @@ def test_older_versions_are_removed(served: Box, bundles: dict[str, Path], tmp_p
     assert versions(served) == ["2.0", "4.0"]
 
 
+def test_a_version_that_became_well_while_nobody_waited_is_the_one_to_go_back_to(
+    served: Box, bundles: dict[str, Path], tmp_path: Path
+) -> None:
+    install(served, bundles["1.0"])
+    install(served, bundles["2.0"], "--health-s", "0")
+    served.sh(
+        "for i in $(seq 100); do"
+        ' grep -q "$(sed -n s/.*_ID=//p /run/edgeapp-guard/start.env)" /var/lib/edgeapp/healthy'
+        " && grep -q ' 2.0$' /run/edgeapp-guard/starts && exit; sleep 0.1; done; exit 1"
+    )
+    install(served, small_bundle(tmp_path / "4", "4.0"))
+    assert versions(served) == ["2.0", "4.0"]
+
+
+def test_a_version_that_did_not_become_well_yet_is_not_the_one_to_go_back_to(
+    served: Box, bundles: dict[str, Path], tmp_path: Path
+) -> None:
+    install(served, bundles["1.0"])
+    install(served, bundles["never well"], "--health-s", "0")
+    install(served, small_bundle(tmp_path / "4", "4.0"))
+    assert versions(served) == ["1.0", "4.0"]
+
+
 def test_another_build_of_the_same_version_goes_beside_it(
     served: Box, bundles: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -225,8 +249,20 @@ def test_once_more_starts_what_does_not_run(served: Box, bundles: dict[str, Path
     """As after a mistake in the configuration, which nobody but a person mends."""
     install(served, bundles["1.0"])
     served.sh("systemctl stop")
-    assert "It did not run, and is started now." in install(served, bundles["1.0"])
+    assert "It did not run, and is started now" in install(served, bundles["1.0"])
     assert install(served, bundles["1.0"]) == "edgeapp 1.0 is installed already.\n"
+
+
+def test_before_there_are_pipelines(served: Box, bundles: dict[str, Path]) -> None:
+    """A service that ends for want of them is no failure; the next call starts what is there then."""
+    served.sh("rm -f /etc/edgeapp/pipelines/*")
+    nothing = "There is no pipeline in /etc/edgeapp/pipelines yet: put yours there"
+    assert nothing in install(served, bundles["refusing"])
+    assert "edgeapp 3.0 is installed already." in (said := install(served, bundles["refusing"]))
+    assert nothing in said
+    served.sh("[ ! -e /opt/edgeapp/state/trial ]")
+    served.sh("echo 'name: porch' >/etc/edgeapp/pipelines/porch.yml")
+    assert "It did not run, and is started now" in install(served, bundles["refusing"])
 
 
 def test_its_unit_is_put_right(served: Box, bundles: dict[str, Path]) -> None:
@@ -248,6 +284,7 @@ def test_without_a_version_before(served: Box, bundles: dict[str, Path]) -> None
 def test_uninstalling_leaves_what_is_the_users_and_purging_nothing(
     served: Box, bundles: dict[str, Path]
 ) -> None:
+    served.sh("rm -r /etc/edgeapp")
     untouched = served.sh("find /etc /opt /usr/local /var/lib /var/log ! -type d | sort")
     install(served, bundles["1.0"])
     install(served, bundles["2.0"])

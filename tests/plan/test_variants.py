@@ -95,8 +95,9 @@ def test_wrong_variants(mistakes: Mistakes, keys: str, wrong: str) -> None:
 
 
 def test_a_missing_model_file_is_named(mistakes: Mistakes, tmp_path: Path) -> None:
+    remedy = "copy it there; a relative path begins in the folder of the pipeline file"
     assert mistakes(CAM, "net: {model: guess, variants: [none.onnx]}") == [
-        f"2: there is no model file '{tmp_path / 'none.onnx'}'"
+        f"2: there is no model file '{tmp_path / 'none.onnx'}' = {remedy}"
     ]
 
 

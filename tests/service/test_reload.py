@@ -5,12 +5,13 @@ import json
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from edgeapp.config.device import DeviceConfig
+from edgeapp.config.device import DeviceConfig, read_device
 from edgeapp.plan.graph import Plan
 from edgeapp.runtime.app import App
 from edgeapp.runtime.kit import Kit
@@ -70,6 +71,7 @@ class Bench:
                 device=self.config,
                 equip=equip,
                 good=self.good,
+                check_device=partial(read_device, self.device),
             )
             stop = asyncio.Event()
             running = asyncio.ensure_future(app.run(stop))
@@ -254,6 +256,22 @@ def test_a_changed_device_file_is_said_to_take_a_restart(tmp_path: Path) -> None
             assert str(await reload()) == (
                 "belt, yard unchanged; the device file has changed, which takes a restart"
             )
+
+    bench.run(script)
+
+
+def test_a_device_file_with_a_mistake_is_told_before_a_restart_finds_it(tmp_path: Path) -> None:
+    """The restart that it would take would end with it; nothing else is taken over meanwhile."""
+    bench = Bench(tmp_path)
+
+    async def script(app: App, reload: Reload) -> None:
+        bench.device.write_text("device: dev\nmqqt: {}\n")
+        bench.write(bench.belt, "belt", 0.1)
+        with pytest.raises(RefusedError, match=r"device.yaml:2: .*no option 'mqqt' \(did you mean"):
+            await reload()
+        assert lengths(app) == {"belt": 0.05, "yard": 0.05}
+        bench.device.write_text("device: dev\n")
+        assert (await reload()).started == ("belt",)
 
     bench.run(script)
 

@@ -109,6 +109,8 @@ def imports(case: Case) -> Iterator[Finding]:
 
 
 def _mend(case: Case, problem: str) -> str:
+    if "PortAudio" in problem:  # of the system: no wheel for Linux brings it
+        return case.sudo("apt-get install libportaudio2")
     library = re.search(r"(lib[\w+.-]+\.so[\w.]*)", problem)
     if library:
         return case.sudo(f"apt-get install $(apt-file search -l {library[1]} | head -n1)")

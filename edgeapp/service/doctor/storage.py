@@ -123,10 +123,12 @@ def writes(case: Case) -> Iterator[Finding]:
         yield unseen("writes", f"what is written is not known: {why}")
         return
     since_h = facts["since_s"] / 3600
+    if since_h < 1:  # what a start writes says nothing of a day
+        first = f"{facts['written_mb']:,.1f} MB in the first {facts['since_s'] / 60:,.0f} min"
+        yield ok("writes", f"{first}; ask again in an hour how much that is in a day")
+        return
     said = f"{facts['written_mb']:,.1f} MB in {since_h:,.1f} h, {facts['per_day_mb']:,.0f} MB a day"
-    if since_h < 1:
-        yield ok("writes", f"{said} if it goes on so; ask again in an hour")
-    elif facts["per_day_mb"] > _MUCH_PER_DAY_MB:
+    if facts["per_day_mb"] > _MUCH_PER_DAY_MB:
         fix = f"write less: {case.program} status shows which stages save; docs/service.md"
         yield warning("writes", said, fix)
     else:

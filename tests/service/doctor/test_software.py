@@ -38,6 +38,15 @@ def test_wheels_that_can_be_imported_and_one_that_cannot(ward: Ward) -> None:
     assert "numpy" in good.said
 
 
+def test_what_no_wheel_brings_comes_from_the_system(ward: Ward) -> None:
+    """Installing edgeapp again would not bring it."""
+    ward.programs["loading imports"] = Ran(
+        0, '{"what": "sounddevice", "problem": "PortAudio library not found"}\n'
+    )
+    bad = next(iter(software.imports(ward.case(uid=1000))))
+    assert bad.fix == "sudo apt-get install libportaudio2"
+
+
 def test_a_wheel_for_another_processor_is_named_and_the_rest_is_looked_at(ward: Ward) -> None:
     """It ends the process with SIGILL, so that those behind it are imported by another one."""
     asked: list[list[str]] = []

@@ -105,6 +105,12 @@ def test_what_is_written_in_a_day(
     assert verdicts(storage.writes, ward.case(live={"wear": wear})) == [("writes", verdict)]
 
 
+def test_the_first_hour_says_nothing_of_a_day(ward: Ward) -> None:
+    wear = {"since_s": 120.0, "written_mb": 10.6, "per_day_mb": 76_364}
+    (said,) = storage.writes(ward.case(live={"wear": wear}))
+    assert said.said == "10.6 MB in the first 2 min; ask again in an hour how much that is in a day"
+
+
 def test_what_is_written_is_not_known_where_nothing_runs(ward: Ward) -> None:
     assert verdicts(storage.writes, ward.case()) == [("writes", "unseen")]
 
