@@ -252,10 +252,17 @@ for dist in importlib.metadata.distributions():
 END
 }
 
+has_pipelines() {
+    for file in "$etc"/pipelines/*.yaml "$etc"/pipelines/*.yml; do
+        if [ -e "$file" ] || [ -L "$file" ]; then return; fi
+    done
+    return 1
+}
+
 # What it thinks of the configuration; run as the user that will run it, who must be able to read it.
 check_config() {
     look=check
-    ls "$etc"/pipelines/*.yaml >/dev/null 2>&1 || look="config show" # nothing to run yet is no mistake here
+    has_pipelines || look="config show" # nothing to run yet is no mistake here
     # shellcheck disable=SC2086  # words on purpose
     set -- env -i PATH="$PATH" LC_ALL=C.UTF-8 HOME="$data" \
         CONFIGURATION_DIRECTORY="$etc" STATE_DIRECTORY="$data" CREDENTIALS_DIRECTORY="$etc/secrets" \
@@ -380,6 +387,12 @@ switch_to() {
     if becomes_healthy; then
         drop "$state/trial"
         say "edgeapp $new runs and is well."
+        return
+    fi
+    if ! has_pipelines && systemctl is-failed --quiet "$unit"; then
+        drop "$state/trial"
+        logged systemctl reset-failed "$unit" || :
+        say "edgeapp $new is installed. There is no pipeline in $etc/pipelines yet: put yours there, then call this again."
         return
     fi
     {
@@ -568,8 +581,12 @@ if [ "$installed" = "$name" ] && [ -e "$state/installed" ] && [ ! -e "$state/tri
     say "edgeapp $name is installed already."
     if [ -n "$live" ] && systemctl is-enabled --quiet "$unit"; then
         if ! systemctl is-active --quiet "$unit"; then
-            say "It did not run, and is started now."
-            logged systemctl restart --no-block "$unit" || :
+            if has_pipelines; then
+                say "It did not run, and is started now: sudo edgeapp status"
+                logged systemctl restart --no-block "$unit" || :
+            else
+                say "There is no pipeline in $etc/pipelines yet: put yours there, then call this again."
+            fi
         elif [ -n "$changed" ]; then
             say "What systemd knows of it has changed: it is restarted."
             logged systemctl restart --no-block "$unit" || :
