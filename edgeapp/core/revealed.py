@@ -40,21 +40,24 @@ def hidden(text: str) -> str:
     return text if pattern is None else pattern.sub("***", text)
 
 
-def disguises(secret: str) -> tuple[str, ...]:
-    """How a secret may be written: as it is, in an address, in JSON, in Python, in Base64, as hex."""
+def disguises(secret: str, shortest: int = SHORTEST) -> frozenset[str]:
+    """How a secret may be written: as it is, escaped, in an address, in Base64 of more than itself.
+
+    Forms of fewer characters than `shortest` are left out.
+    """
+    from html import escape  # only where there are secrets
+
     data = secret.encode("utf-8", "surrogateescape")
-    # The last characters of Base64 depend on what follows.
-    encoded = b64encode(data).decode().rstrip("=")[:-1]
     safe = secret.encode("utf-8", "replace").decode()
-    forms = (
-        secret,
-        quote(safe, ""),
-        quote(safe),
-        quote_plus(safe),
-        json.dumps(secret)[1:-1],
-        json.dumps(secret, ensure_ascii=False)[1:-1],
-        repr(secret)[1:-1],
-        encoded,
-        data.hex(),
-    )
-    return tuple(form for form in dict.fromkeys(forms) if len(form) >= SHORTEST)
+    forms = {secret, quote(safe, ""), quote(safe), quote_plus(safe), repr(secret)[1:-1]}
+    forms |= {json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
+    forms |= {escape(secret), secret.replace("'", "'\"'\"'")}  # as HTML, and as shells quote it
+    forms |= {data.hex(), data.hex().upper(), "".join(f"\\x{byte:02x}" for byte in data)}
+    forms |= {"".join(f"%{byte:02{case}}" for byte in data) for case in "xX"}
+    for before in range(3):
+        # Of three bytes that become four characters only those are sure that are all its own.
+        whole = b64encode(b"\0" * before + data).decode().rstrip("=")
+        first, last = (0, 2, 3)[before], (before + len(data)) % 3
+        inner = whole[first : len(whole) - (1 if last else 0)]
+        forms |= {inner, inner.replace("+", "-").replace("/", "_")}
+    return frozenset(form for form in forms if len(form) >= shortest)

@@ -1,9 +1,6 @@
 """Takes secrets out of text for strangers, and looks whether any is left, however it is written."""
 
-import html
 import re
-import shlex
-from base64 import b64encode
 from collections.abc import Iterable
 
 from edgeapp.core.revealed import disguises
@@ -30,22 +27,6 @@ _WRITTEN = re.compile(
 )
 
 
-def forms_of(secret: str) -> frozenset[str]:
-    """How a secret may be written: as it is, escaped, in an address, in Base64 of more than itself."""
-    data = secret.encode("utf-8", "surrogateescape")
-    found = {secret, *disguises(secret), html.escape(secret), shlex.quote(secret)[1:-1]}
-    found |= {data.hex(), data.hex().upper()}
-    found |= {"".join(f"%{byte:02{case}}" for byte in data) for case in "xX"}
-    found |= {"".join(f"\\x{byte:02x}" for byte in data)}
-    for before in range(3):
-        # Of three bytes that become four characters only those are sure that are all its own.
-        whole = b64encode(b"\0" * before + data).decode().rstrip("=")
-        first, last = (0, 2, 3)[before], (before + len(data)) % 3
-        inner = whole[first : len(whole) - (1 if last else 0)]
-        found |= {inner, inner.replace("+", "-").replace("/", "_")}
-    return frozenset(form for form in found if len(form) >= min(ANYWHERE, len(secret)))
-
-
 def written_in(text: str) -> frozenset[str]:
     """What looks like a secret in a file that people write: logins of addresses, and passwords."""
     found: set[str] = set()
@@ -65,7 +46,11 @@ class Redaction:
         """Prepare; a secret of several lines, such as a key, is known by each of them."""
         lines = {line.strip() for one in secrets for line in (one, *one.splitlines())}
         self.secrets = frozenset(line for line in lines if line and not line.startswith("-----"))
-        forms = {form for secret in self.secrets for form in forms_of(secret)}
+        forms = {
+            form
+            for secret in self.secrets
+            for form in disguises(secret, min(ANYWHERE, len(secret)))
+        }
         longest_first = sorted(forms, key=lambda form: (-len(form), form))
         self._known = re.compile("|".join(map(_pattern, longest_first))) if forms else None
         sure = [form for form in longest_first if len(form) >= _SURE]

@@ -1,5 +1,7 @@
 import base64
+import html
 import json
+import shlex
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -33,7 +35,10 @@ def test_what_was_never_read_is_left_alone() -> None:
         json.dumps,
         lambda s: quote(s, ""),
         lambda s: base64.b64encode(s.encode()).decode(),
+        lambda s: base64.b64encode(f"me:{s}".encode()).decode(),
         lambda s: s.encode().hex(),
+        html.escape,
+        shlex.quote,
         lambda s: f"rtsp://cam:{quote(s, '')}@10.0.0.7/main",
     ],
 )
@@ -44,6 +49,13 @@ def test_a_secret_is_hidden_in_every_disguise(disguise: type[str]) -> None:
     assert "unter" not in shown
     assert shown.startswith("cannot log in with ")
     assert "***" in shown
+
+
+def test_what_is_only_a_part_of_a_secret_is_left_alone() -> None:
+    remember("passwords1")
+    assert (
+        hidden("swords, asswords, password, passwords") == "swords, asswords, password, passwords"
+    )
 
 
 def test_each_line_of_a_key_is_a_secret() -> None:
