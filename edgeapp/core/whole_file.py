@@ -43,7 +43,9 @@ def write_whole(path: Path, text: bytes | memoryview, *, draft: Path | None = No
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = draft or path.with_name(f"{path.name}.tmp")
     try:
-        with draft.open("wb") as handle:
+        with suppress(FileNotFoundError):
+            draft.unlink()  # a pipe there would never be opened, and a link lead elsewhere
+        with draft.open("xb") as handle:
             handle.write(text)
             handle.flush()
             os.fsync(handle.fileno())

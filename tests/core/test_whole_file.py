@@ -220,3 +220,32 @@ def _path_like(function: ast.expr) -> bool:
     owner = function.value if isinstance(function, ast.Attribute) else function
     said = ast.unparse(owner).lower()
     return any(word in said for word in ("path", "file", "draft", "part", "temp", "newer", "os"))
+
+
+@pytest.mark.parametrize("what", ["pipe", "link"])
+def test_what_lies_in_the_place_of_the_draft_does_no_harm(tmp_path: Path, what: str) -> None:
+    """A pipe would be waited for, for good; a link leads to a file that is not ours."""
+    other, draft = tmp_path / "other", tmp_path / "state.tmp"
+    other.write_text("somebody's")
+    if what == "pipe":
+        os.mkfifo(draft)
+    else:
+        draft.symlink_to(other)
+    write_whole(tmp_path / "state", b"new")
+    assert (tmp_path / "state").read_bytes() == b"new"
+    assert not (tmp_path / "state").is_symlink()
+    assert other.read_text() == "somebody's"
+
+
+def test_a_link_that_leads_out_of_the_folder_of_somebody_else_is_not_read(tmp_path: Path) -> None:
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    for folder in (theirs, ours):
+        folder.mkdir()
+        (folder / "file").write_text(folder.name)
+    (theirs / "folder").symlink_to(ours)
+    (theirs / "link").symlink_to(ours / "file")
+    assert read_start(theirs / "file", 100, inside=theirs) == b"theirs"
+    for path in (theirs / "folder/file", theirs / "link"):
+        assert read_start(path, 100) == b"ours"
+        with pytest.raises(OSError, match=r"elsewhere|symbolic links"):
+            read_start(path, 100, inside=theirs)
