@@ -354,6 +354,16 @@ put_drop_ins() {
 
 # --- switching --------------------------------------------------------------------------------------
 
+# Ends the trial of a version that became healthy while no installer waited for it: it is what is known
+# to be good now.
+settle_trial() {
+    on_trial=$(named_in "$state/trial")
+    if [ -z "$on_trial" ] || [ "$(named_in "$opt/current")" != "$on_trial" ]; then return 0; fi
+    started_last=$(sed -n '$s/.* //p' "${started%/*}/starts" 2>/dev/null) || :
+    id=$(start_id)
+    if [ "$started_last" = "$on_trial" ] && [ -n "$id" ] && [ "$id" = "$(healthy_id)" ]; then drop "$state/trial"; fi
+}
+
 # Starts a version instead of the one that runs, and goes back if it does not become healthy.
 switch_to() {
     new=$1
@@ -420,6 +430,11 @@ start_id() {
     sed -n 's/^EDGEAPP_START_ID=//p' "$started" 2>/dev/null || :
 }
 
+# The file is the application's: never more than a line of it, and never through a link.
+healthy_id() {
+    dd if="$data/healthy" iflag=nofollow,nonblock bs=128 count=1 2>/dev/null | head -n 1
+}
+
 # Whether the version switched to becomes healthy in time; if not, unwell says what it did instead.
 becomes_healthy() {
     waited=0 # fifths of a second
@@ -430,8 +445,7 @@ becomes_healthy() {
         fi
         id=$(start_id)
         mode=$(sed -n 's/^EDGEAPP_START_MODE=//p' "$started" 2>/dev/null) || mode=
-        # The file is the application's: never more than a line of it, and never through a link.
-        healthy=$(dd if="$data/healthy" iflag=nofollow,nonblock bs=128 count=1 2>/dev/null | head -n 1) || :
+        healthy=$(healthy_id) || :
         if [ -n "$id" ] && [ "$id" != "$id_before" ]; then
             if [ "$id" = "$healthy" ] && systemctl is-active --quiet "$unit"; then
                 [ "$mode" != normal ] || return 0
@@ -557,6 +571,7 @@ case $task in
         exit ;;
     rollback)
         mkdir -p "$versions" "$state"
+        settle_trial
         name=$(named_in "$state/previous")
         [ -n "$name" ] && [ "$name" != "$(named_in "$opt/current")" ] || stop "there is no version before this one"
         version=${name%-*}
@@ -568,6 +583,7 @@ check_bundle
 choose_python
 mkdir -p "$versions" "$state"
 tidy
+settle_trial
 name_version
 refuse_downgrade
 prune

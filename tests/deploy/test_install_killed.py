@@ -15,7 +15,9 @@ from tests.servers.small_versions import small_bundle
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-INSTANTS = 30
+INSTANTS = 50
+MENDED = 3
+"""Every so many kills nothing follows but a run that ends; before that, what is left is killed again."""
 SYSTEMCTL = Path(__file__).resolve().parents[1] / "servers/small_systemctl.sh"
 
 # As after a power cut: nothing of ours runs, and what is enabled is started.
@@ -56,16 +58,23 @@ class Killer:
         self.takes_s = time.monotonic() - begun
         assert done.returncode == 0, done.stdout + done.stderr
 
-    def kill(self, part: float, *command: str | Path) -> None:
-        """Start it, and kill it and all that it started after this part of its time, or a bit later."""
+    def kill(self, *command: str | Path) -> None:
+        """Start it, and kill it and all that it started at some instant of its time."""
         process = self.box.start(*command)
-        after_s = self.takes_s * (part + self._random.random() / INSTANTS)
         try:
-            process.communicate(timeout=after_s)
+            process.communicate(timeout=self.takes_s * self._random.random())
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
             self.killed += 1
+
+    def attempts(self) -> Iterator[int]:
+        """Numbers, until enough were killed: one may end earlier than the one that was measured."""
+        for attempt in range(3 * INSTANTS):
+            if self.killed == INSTANTS:
+                return
+            yield attempt
+        pytest.fail(f"only {self.killed} of {3 * INSTANTS} were killed within {self.takes_s:.1f} s")
 
 
 @pytest.fixture
@@ -88,17 +97,14 @@ def test_the_first_installation(box: Box, bundles: list[Path]) -> None:
     script = bundles[0] / "install.sh"
     killer = Killer(box, seed=1)
     killer.whole(script)
-    for instant in range(INSTANTS):
+    for attempt in killer.attempts():
         box.sh(f"{script} --uninstall --purge")
-        killer.kill(instant / INSTANTS, script)
+        killer.kill(script)
         assert box.sh(BOOT) in {"", "1.0\n"}
-        killer.whole(script)
-        assert box.sh(VERSION) == "1.0\n"
-        assert box.sh(LEFT).split() == [".lock", "current", "guard", "state", "versions"]
-    print(f"{killer.killed} of {INSTANTS} killed within {killer.takes_s:.1f} s")
-    assert (
-        killer.killed > INSTANTS // 3
-    )  # the others had ended: the machine was quicker than before
+        if attempt % MENDED == MENDED - 1:
+            killer.whole(script)
+            assert box.sh(VERSION) == "1.0\n"
+            assert box.sh(LEFT).split() == [".lock", "current", "guard", "state", "versions"]
 
 
 def test_an_upgrade(box: Box, bundles: list[Path]) -> None:
@@ -106,14 +112,13 @@ def test_an_upgrade(box: Box, bundles: list[Path]) -> None:
     killer = Killer(box, seed=2)
     for bundle in bundles:
         killer.whole(bundle / "install.sh")
-    for instant in range(INSTANTS):
-        script = bundles[instant % 2] / "install.sh"
-        killer.kill(instant / INSTANTS, script, "--downgrade")
+    for attempt in killer.attempts():
+        script = bundles[attempt // MENDED % 2] / "install.sh"
+        killer.kill(script, "--downgrade")
         assert box.sh(BOOT) in {"1.0\n", "2.0\n"}
-        killer.whole(script, "--downgrade")
-        assert box.sh(VERSION) == ("1.0\n", "2.0\n")[instant % 2]
-        assert box.sh(LEFT).split() == [".lock", "current", "guard", "state", "versions"]
-        assert box.sh("ls -A /opt/edgeapp/versions").split() == ["1.0", "2.0"]
-        assert box.sh("ls /opt/edgeapp/state").split() == ["installed", "previous"]
-    print(f"{killer.killed} of {INSTANTS} killed within {killer.takes_s:.1f} s")
-    assert killer.killed > INSTANTS // 3
+        if attempt % MENDED == MENDED - 1:
+            killer.whole(script, "--downgrade")
+            assert box.sh(VERSION) == ("1.0\n", "2.0\n")[attempt // MENDED % 2]
+            assert box.sh(LEFT).split() == [".lock", "current", "guard", "state", "versions"]
+            assert box.sh("ls -A /opt/edgeapp/versions").split() == ["1.0", "2.0"]
+            assert box.sh("ls /opt/edgeapp/state").split() == ["installed", "previous"]

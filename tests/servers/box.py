@@ -20,7 +20,9 @@ for folder in /opt /usr/local /var/lib /var/log /run; do
 done
 mkdir /usr/local/bin /usr/local/sbin
 echo made
-exec sleep infinity
+# Not exec: a process that was killed, and that nobody waits for, would go on holding its locks.
+sleep infinity &
+wait
 """
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
