@@ -7,6 +7,7 @@ or a server's answer may.
 import json
 import re
 from base64 import b64encode
+from threading import Lock
 from urllib.parse import quote, quote_plus
 
 SHORTEST = 6
@@ -14,8 +15,11 @@ SHORTEST = 6
 MOST = 256
 """Of secrets; the oldest are forgotten."""
 
-_known: dict[str, None] = {}
+_known: dict[str, frozenset[str]] = {}
+"""Each secret, with how it may be written."""
 _pattern: re.Pattern[str] | None = None
+"""Finds all of them; None: it is made anew when it is needed, since that takes milliseconds."""
+_lock = Lock()
 
 
 def remember(secret: str) -> None:
@@ -25,19 +29,29 @@ def remember(secret: str) -> None:
     new = [line for line in lines if len(line) >= SHORTEST and line not in _known]
     if not new:
         return
-    for line in new:
-        _known[line] = None
-    while len(_known) > MOST:
-        del _known[next(iter(_known))]
-    forms = {form for text in tuple(_known) for form in disguises(text)}
-    longest_first = sorted(forms, key=lambda form: (-len(form), form))
-    _pattern = re.compile("|".join(map(re.escape, longest_first)))
+    forms = {line: disguises(line) for line in new}
+    with _lock:
+        _known.update(forms)
+        while len(_known) > MOST:
+            del _known[next(iter(_known))]
+        _pattern = None
 
 
 def hidden(text: str) -> str:
     """The text with stars for every secret that was read. Any thread."""
-    pattern = _pattern
-    return text if pattern is None else pattern.sub("***", text)
+    if not _known:
+        return text
+    return (_pattern or _made()).sub("***", text)
+
+
+def _made() -> re.Pattern[str]:
+    global _pattern  # noqa: PLW0603  one for the process, as logs are
+    with _lock:
+        if _pattern is None:
+            forms = frozenset().union(*_known.values())
+            longest_first = sorted(forms, key=lambda form: (-len(form), form))
+            _pattern = re.compile("|".join(map(re.escape, longest_first)))
+        return _pattern
 
 
 def disguises(secret: str, shortest: int = SHORTEST) -> frozenset[str]:
