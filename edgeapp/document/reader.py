@@ -36,6 +36,7 @@ from edgeapp.errors import Complaint, ConfigError, Place
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 24
 MAX_NODES = 20_000
+_LET_READ = "let the user that runs this read it; for a service 'sudo edgeapp doctor' says how"
 
 LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 """Where PyYAML sees a new line."""
@@ -93,7 +94,8 @@ def read_bytes(path: Path) -> bytes:
         raise _whole(str(path), "this is a folder, not a file") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise _whole(str(path), f"it cannot be read: {reason}") from None
+        remedy = _LET_READ if isinstance(error, PermissionError) else ""
+        raise _whole(str(path), f"it cannot be read: {reason}", remedy) from None
 
 
 def read(data: bytes, file: str, *, empty: Node | None = None) -> Node:
@@ -315,5 +317,5 @@ def _decode(data: bytes, file: str) -> str:
     return text
 
 
-def _whole(file: str, problem: str) -> ConfigError:
-    return ConfigError([Complaint(Place(file), problem)])
+def _whole(file: str, problem: str, remedy: str = "") -> ConfigError:
+    return ConfigError([Complaint(Place(file), problem, remedy)])

@@ -1,12 +1,14 @@
 """What is configured: whether it is right, and whether this machine was measured for it."""
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator
 
 from edgeapp.document.render import clean, clean_place
 from edgeapp.service.doctor.case import Case
 from edgeapp.service.doctor.finding import Check, Finding, failed, ok, unseen, warning
+from edgeapp.service.doctor.machine import may_open
 from edgeapp.service.tenants import hosted
 
 LOAD_S = 18.0
@@ -25,9 +27,27 @@ def configuration(case: Case) -> Iterator[Finding]:
         yield failed("configuration", f"{where}{clean(complaint.problem)}", remedy)
     if len(case.complaints) > 3:  # noqa: PLR2004  shown above
         yield failed("configuration", f"{len(case.complaints) - 3} more mistakes", check)
-    if not case.complaints:
+    unreadable = [*_unreadable(case)]
+    yield from unreadable
+    if not case.complaints and not unreadable:
         names = ", ".join(plan.name for plan in case.plans) or "no pipeline"
         yield ok("configuration", f"right: {names}")
+
+
+def _unreadable(case: Case) -> Iterator[Finding]:
+    """Files that we may read, and whoever runs the pipelines may not."""
+    stages = (stage for plan in case.plans for stage in plan.stages.values())
+    models = (variant.file for stage in stages for variant in stage.variants)
+    user, groups = case.user(), case.groups()
+    for file in dict.fromkeys((*case.files, *models)):
+        try:
+            state = case.machine.path(file).stat()
+        except OSError:  # a complaint says so
+            continue
+        if not may_open(state, user, groups, write=False):
+            name = shlex.quote(str(file))
+            fix = f"{case.sudo(f'chgrp {user.gid} {name}')} && {case.sudo(f'chmod g+r {name}')}"
+            yield failed("configuration", f"{user.name} may not read {clean(str(file))}", fix)
 
 
 def secrets(case: Case) -> Iterator[Finding]:
