@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from edgeapp.core.context import Log
-from edgeapp.core.whole_file import write_whole
+from edgeapp.core.whole_file import read_start, write_whole
 
 _FILE = "run"
 _LATEST = 2**53  # every JSON reader can hold it
@@ -44,8 +44,7 @@ def next_run(
 
 
 def _read(file: Path) -> int:
-    with file.open("rb") as handle:
-        text = handle.read(64)
+    text = read_start(file, 64)
     if not text.removesuffix(b"\n").isdigit() or not 0 < int(text) < _LATEST:
         raise ValueError(f"'{file}' does not hold a run number")
     return int(text)

@@ -1,3 +1,4 @@
+import os
 import random
 from pathlib import Path
 
@@ -26,6 +27,13 @@ def test_a_damaged_file_goes_on_from_the_clock(tmp_path: Path, content: bytes) -
     assert [event for event, _ in log.events] == [
         "run number cannot be read: counting on from the clock"
     ]
+
+
+def test_a_pipe_in_its_place_holds_up_no_start(tmp_path: Path) -> None:
+    """Not even safe mode would come up; it is replaced."""
+    os.mkfifo(tmp_path / "run")
+    first = next_run(tmp_path, ListLog(), wall_s=1_800_000_000)
+    assert next_run(tmp_path, ListLog()) == first + 1
 
 
 def test_where_nothing_can_be_written_the_clock_is_the_number(tmp_path: Path) -> None:
