@@ -68,7 +68,6 @@ class Inlet(Slot):
             source.run(emit)
         finally:
             self._running_since_ns = self._signs.opening_since_ns = 0
-            self._emitting = False  # also where what it called raised: closing it may hang
             self._close_quietly()
 
     @property
@@ -123,8 +122,10 @@ class Inlet(Slot):
             meters.lost += lost
             self.last = packet
             self._emitting = True
-            push([packet])
-            self._emitting = False
+            try:
+                push([packet])
+            finally:
+                self._emitting = False
             if stopping():
                 raise Stopping
 

@@ -15,6 +15,7 @@ from edgeapp.core.packet import Packet
 from edgeapp.core.payload import Score
 from edgeapp.core.plugin import Options, source, transform
 from edgeapp.core.stage import Emit
+from edgeapp.errors import Stopping
 from edgeapp.runtime.app import App
 from edgeapp.runtime.inlet import Inlet
 from edgeapp.runtime.kit import FaultBudget, Life
@@ -267,6 +268,24 @@ def test_a_source_that_waits_for_room_behind_it_is_well() -> None:
         emit(Score(1.0))
 
     assert looked_at(does, pushed=pushed) == ["well"] * 3
+
+
+def test_a_source_that_hangs_on_its_way_out_of_emit_is_stuck() -> None:
+    """The stop passes through `emit`; what takes long behind that is the source again."""
+
+    def pushed(_burst: Any) -> None:
+        raise Stopping
+
+    def does(context: Any, emit: Any) -> None:
+        try:
+            emit(Score(1.0))
+        finally:
+            for _ in range(2):
+                context.clock.look()
+                context.clock.advance(40)
+            context.stopping.set()
+
+    assert looked_at(does, pushed=pushed) == ["well", "mic"]
 
 
 def test_a_source_whose_device_bounds_a_call_has_that_long() -> None:
