@@ -9,7 +9,11 @@ from edgeapp.cli import exits
 from edgeapp.cli.arguments import Device, Files, Flag, Sets
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from edgeapp.config.device import DeviceConfig
+    from edgeapp.config.places import Places
     from edgeapp.errors import Complaint
     from edgeapp.plan.graph import Plan
 
@@ -36,7 +40,10 @@ def check(
 
     try:
         of = device or (installation_of(files) if files else installed())
-        what = chosen(files, of, "check")
+        try:
+            what = chosen(files, of, "check")
+        except ConfigError as error:  # no pipeline yet, which makes the device file no better
+            raise ConfigError([*_device_mistakes(of, sets), *error.complaints]) from None
         config, changes = configured(what.device, sets, what.pipelines)
         plans = load(what.pipelines, sets=changes, device=config, open_models=models)
     except ConfigError as error:
@@ -51,6 +58,18 @@ def check(
     else:
         print(*(_sentence(plan) for plan in plans), *doubts, sep="\n")
     return exits.OK
+
+
+def _device_mistakes(of: "Path | Places | None", sets: tuple[str, ...]) -> "Sequence[Complaint]":
+    from edgeapp.cli.installed import configured
+    from edgeapp.config.places import places
+    from edgeapp.errors import ConfigError
+
+    try:
+        configured(of or places(), sets, ())
+    except ConfigError as error:
+        return error.complaints
+    return ()
 
 
 def _ladder_doubts(plans: "tuple[Plan, ...]", config: "DeviceConfig") -> list[str]:

@@ -59,6 +59,21 @@ def test_without_any_pipeline_it_is_said_where_they_belong(
     assert f"edgeapp {command} FILE" in said
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_a_mistake_in_the_device_file_is_shown_also_where_no_pipeline_is(
+    named: bool, tmp_path: Path, capsys: Capture
+) -> None:
+    device = tmp_path / "etc" / "edgeapp.yaml"
+    device.parent.mkdir()
+    device.write_text("divice: a")
+
+    assert main(["check", *(["--device", str(device)] if named else [])]) == exits.CONFIG
+    said = capsys.readouterr().err
+    assert f"{device}:1:1: the device file has no option 'divice'" in said
+    assert f"{tmp_path}/etc/pipelines: there is no such folder" in said
+    assert "2 mistakes" in said
+
+
 def test_check_without_files_checks_all_that_is_installed(etc: Path, capsys: Capture) -> None:
     (etc / "pipelines" / "second.yml").write_text(PUMP.replace("name: pump", "name: second"))
 
