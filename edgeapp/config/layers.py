@@ -1,6 +1,7 @@
 """All that says something of the device, the least important first: files, environment, `--set`."""
 
 import os
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -27,14 +28,31 @@ def device_files(of: Path | Places | None) -> tuple[Path, ...]:
     A device file, then those of the folder `conf.d` beside it. An installation need have none.
 
     Raises:
-        ConfigError: `conf.d` is not a folder of such files.
+        ConfigError: `conf.d` is not a folder of such files, or a pipe is among them.
     """
     if of is None:
         return ()
     if isinstance(of, Path):
-        return (of, *yaml_files(of.parent / CONF_D))
+        return (of, *_parts(of.parent / CONF_D))
     own = (of.device_file,) if os.path.lexists(of.device_file) else ()
-    return (*own, *yaml_files(of.config / CONF_D))
+    return (*own, *_parts(of.config / CONF_D))
+
+
+def _parts(folder: Path) -> tuple[Path, ...]:
+    files = yaml_files(folder)
+    # It would be read as empty, or keep us waiting; and what is read once more would be gone.
+    pipes = [file for file in files if _is_pipe(file)]
+    if pipes:
+        problem, remedy = "this is a pipe, not a file", "put a file there, or remove it"
+        raise ConfigError([Complaint(Place(str(pipe)), problem, remedy) for pipe in pipes])
+    return files
+
+
+def _is_pipe(file: Path) -> bool:
+    try:
+        return stat.S_ISFIFO(file.stat().st_mode)
+    except OSError:  # which is said when it is read
+        return False
 
 
 def read_layers(

@@ -324,6 +324,7 @@ def _pipe(file: Path) -> None:
         (_twin, "this stands beside 'x.yaml': both would be read"),
         (_list, "a device file has keys such as device and mqtt, but this is a list"),
         (_large, "it is larger than 256 KiB, too large for a config"),
+        (_pipe, "this is a pipe, not a file"),
     ],
 )
 def test_what_is_in_conf_d_and_cannot_be_read_is_said(
@@ -335,12 +336,6 @@ def test_what_is_in_conf_d_and_cannot_be_read_is_said(
     assert complaint.problem == problem
     assert complaint.place
     assert Path(complaint.place.file).stem == "x"
-
-
-def test_a_pipe_in_conf_d_is_not_waited_for(etc: Places) -> None:
-    _pipe(etc.config / "conf.d" / "x.yaml")
-
-    assert read_device(etc, environment=NONE).mqtt is None
 
 
 def test_what_editors_and_package_managers_leave_is_not_read(etc: Places) -> None:
