@@ -50,6 +50,8 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
         from edgeapp.cli.governor_words import governor_lines
 
         yield from map(printable, governor_lines(facts["governor"]))
+    if not facts["pipelines"]:
+        yield "no pipelines"
     for pipeline in facts["pipelines"]:
         yield ""
         why = f": {pipeline['why']}" if pipeline["why"] else ""

@@ -32,3 +32,8 @@ def test_silence_and_the_last_fault_stand_below_the_pipeline() -> None:
 
 def test_one_that_is_well_has_no_such_lines() -> None:
     assert len(list(_lines(facts()))) == 4
+
+
+def test_that_there_is_no_pipeline_is_said() -> None:
+    """As after a reload that removed the last one."""
+    assert list(_lines({**facts(), "pipelines": [], "health": None}))[1:] == ["no pipelines"]
