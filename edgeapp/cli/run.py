@@ -4,7 +4,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from edgeapp.cli.beside import Beside
     from edgeapp.cli.link_up import LinkUp
     from edgeapp.cli.watch import Watch
-    from edgeapp.config.device import DeviceConfig
     from edgeapp.config.places import Places
     from edgeapp.core.clock import Clock
     from edgeapp.core.context import Log
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
     from edgeapp.runtime.app import App
     from edgeapp.runtime.kit import Kit
     from edgeapp.runtime.pipeline import Outcome
-    from edgeapp.service.good import GoodFiles
-    from edgeapp.service.starts import Healthy, Start
+    from edgeapp.service.starts import Start
 
     Around = Callable[[tuple[Plan, ...], Kit], AbstractContextManager[App]]
 
@@ -115,15 +113,16 @@ def run_files(
     from edgeapp.service.notify import from_environment
 
     notifier = from_environment()
+    from edgeapp.cli import serving
     from edgeapp.cli.installed import configured
     from edgeapp.core.clock import MonotonicClock
     from edgeapp.service.heartbeat import dump_on_crash
     from edgeapp.service.logs import format_from, set_up
     from edgeapp.service.pipeline_files import Given, device_marks, load_or_good
 
-    texts, marks = _texts(device), device_marks(device)
+    texts, marks = serving.texts_of(device), device_marks(device)
     config, changes = configured(device, sets, files)
-    good = _good(device, config)
+    good = serving.good_files(device, config)
     given = Given(tuple(files), changes, device, files[0].parent if service else None)
     loaded = load_or_good(files, given.load(config), good if service else None)
     plans = loaded.plans
@@ -161,7 +160,7 @@ def run_files(
                     file_watch = FileWatch(partial(seen, given), reload, log)
             healthy = None
             if service and start is not None:
-                healthy = _healthy(start, device, config, app, texts)
+                healthy = serving.healthy_of(start, device, config, app, texts)
             beside = Beside(
                 app,
                 link,
@@ -179,43 +178,6 @@ def run_files(
                 _summary(app, outcomes, link, json=json)
     code = exit_code(outcomes, app.uplink_problem, nobody_reads=nobody_reads)
     return exits.GAVE_UP if healthy is not None and healthy.gave_up else code
-
-
-def _healthy(
-    start: "Start",
-    device: "Path | Places | None",
-    config: "DeviceConfig",
-    app: "App",
-    texts: "Mapping[Path, bytes]",
-) -> "Healthy":
-    """Says when this start is healthy, where the guard looks: whatever the device file says."""
-    from edgeapp.config.places import Places
-    from edgeapp.service.fallback import keep_device_texts
-    from edgeapp.service.good import GoodFiles
-    from edgeapp.service.starts import Healthy
-
-    clock, log = app.kit.clock, app.kit.log
-    end = partial(os.kill, os.getpid(), signal.SIGTERM)
-    if not isinstance(device, Places):
-        return Healthy(start, config.data_dir, app.status, clock=clock, log=log, end=end)
-    keep = partial(keep_device_texts, GoodFiles(device.data), device, texts)
-    return Healthy(start, device.data, app.status, clock=clock, log=log, keep=keep, end=end)
-
-
-def _texts(device: "Path | Places | None") -> "Mapping[Path, bytes]":
-    """What an installation says of the device: to be kept once all is well with it."""
-    from edgeapp.config.places import Places
-    from edgeapp.service.fallback import device_texts
-
-    return device_texts(device) if isinstance(device, Places) else {}
-
-
-def _good(device: "Path | Places | None", config: "DeviceConfig") -> "GoodFiles":
-    """Where good files are kept: of an installation, whatever the device file says."""
-    from edgeapp.config.places import Places
-    from edgeapp.service.good import GoodFiles
-
-    return GoodFiles(device.data if isinstance(device, Places) else config.data_dir)
 
 
 def one_thread_each() -> None:

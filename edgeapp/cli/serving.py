@@ -1,0 +1,53 @@
+"""What a service keeps of its start: for the guard, and for a start after one that went wrong."""
+
+import os
+import signal
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeapp.config.places import Places
+from edgeapp.service.good import GoodFiles
+
+if TYPE_CHECKING:
+    from edgeapp.config.device import DeviceConfig
+    from edgeapp.runtime.app import App
+    from edgeapp.service.starts import Healthy, Start
+
+
+def texts_of(device: Path | Places | None) -> Mapping[Path, bytes]:
+    """What an installation says of the device: to be kept once all is well with it.
+
+    Raises:
+        ConfigError: one of its files cannot be read.
+    """
+    if not isinstance(device, Places):
+        return {}
+    from edgeapp.service.fallback import device_texts  # only a service falls back
+
+    return device_texts(device)
+
+
+def good_files(device: Path | Places | None, config: "DeviceConfig") -> GoodFiles:
+    """Where good files are kept: of an installation, whatever the device file says."""
+    return GoodFiles(device.data if isinstance(device, Places) else config.data_dir)
+
+
+def healthy_of(
+    start: "Start",
+    device: Path | Places | None,
+    config: "DeviceConfig",
+    app: "App",
+    texts: Mapping[Path, bytes],
+) -> "Healthy":
+    """Says when this start is healthy, where the guard looks: whatever the device file says."""
+    from edgeapp.service.fallback import keep_device_texts
+    from edgeapp.service.starts import Healthy
+
+    clock, log = app.kit.clock, app.kit.log
+    end = partial(os.kill, os.getpid(), signal.SIGTERM)
+    if not isinstance(device, Places):
+        return Healthy(start, config.data_dir, app.status, clock=clock, log=log, end=end)
+    keep = partial(keep_device_texts, GoodFiles(device.data), device, texts)
+    return Healthy(start, device.data, app.status, clock=clock, log=log, keep=keep, end=end)
