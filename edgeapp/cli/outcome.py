@@ -221,6 +221,8 @@ COMMANDS = {
 }
 
 
+_STARTS = frozenset({"run", "record", "replay", "bench"})
+"""Commands that start pipelines, unless a mistake keeps them from it."""
 _GROUPS = frozenset({"plugins", "outbox", "thermal", "config", "service"})
 """Commands that are several, each with settings of its own."""
 
@@ -260,11 +262,14 @@ def _epilogue(example: str) -> str:
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run one command line; returns the exit code. Never raises for what a user can cause."""
     app = build_app()
-    return guarded(lambda: app(list(arguments)))
+    return guarded(lambda: app(list(arguments)), starts=bool(_STARTS.intersection(arguments[:1])))
 
 
-def guarded(command: Callable[[], object]) -> int:
-    """Call `command` and turn its end into an exit code, and a sentence where one is due."""
+def guarded(command: Callable[[], object], *, starts: bool = False) -> int:
+    """Call `command` and turn its end into an exit code, and a sentence where one is due.
+
+    `starts`: whether it is one that starts pipelines.
+    """
     code: object
     try:
         code = command()
@@ -278,7 +283,7 @@ def guarded(command: Callable[[], object]) -> int:
     except exits.Quit as error:
         code = _say(error.code, str(error))
     except ConfigError as error:
-        code = complain(error)
+        code = complain(error, starts=starts)
     except Unavailable as error:
         code = _say(exits.UNAVAILABLE, str(error))
     except PluginError as error:
@@ -291,14 +296,18 @@ def guarded(command: Callable[[], object]) -> int:
     return code if isinstance(code, int) else exits.OK
 
 
-def complain(error: ConfigError) -> int:
-    """Print every complaint to standard error; returns the exit code for them."""
+def complain(error: ConfigError, *, starts: bool) -> int:
+    """Print every complaint to standard error; returns the exit code for them.
+
+    `starts`: say that nothing was started.
+    """
     from edgeapp.document.render import render_all
 
     color = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     print(render_all(error.complaints, color=color), file=sys.stderr)
     count = len(error.complaints)
-    return _say(exits.CONFIG, f"{count} mistake{'s'[: count != 1]}; nothing was started")
+    ending = "; nothing was started" if starts else ""
+    return _say(exits.CONFIG, f"{count} mistake{'s'[: count != 1]}{ending}")
 
 
 def _say(code: int, sentence: str) -> int:

@@ -24,17 +24,21 @@ app = App(
 _SAID = {"missing": "wrote", "changed": "wrote anew", "stale": "removed"}
 
 
-@app.command(help_epilogue=f"Example:\n  sudo {program()} service dropins --out {UNIT_FOLDER}")
+@app.command(
+    usage="Usage: edgeapp service dropins [OPTIONS] [FILE...]",
+    help="Show what the unit needs on this machine for these pipelines: devices, groups, secrets, "
+    "hosts.\n\n"
+    "Without --out, nothing is written. With it, DIR holds these files and no older ones of their "
+    "kind; other files in it stay. To be called after every change of what pipelines use, and as "
+    "root, who alone can see the secrets. What is missing is said, and ends no start.",
+    help_epilogue=f"Example:\n  sudo {program()} service dropins --out {UNIT_FOLDER}",
+)
 def dropins(
     *files: Files,
     device: Device = None,
     out: Annotated[Path | None, Parameter(metavar="DIR")] = None,
 ) -> int:
-    """Show what the unit needs on this machine for these pipelines: devices, groups, secrets, hosts.
-
-    Without --out, nothing is written. With it, DIR holds these files and no older ones of their kind;
-    other files in it stay. To be called after every change of what pipelines use, and as root, who
-    alone can see the secrets. What is missing is said, and ends no start.
+    """Show what the unit needs on this machine for these pipelines.
 
     Args:
         files: Pipeline files. If not given: all installed.
@@ -51,11 +55,15 @@ def dropins(
         return exits.OK
     from edgeapp.service.drop_in_folder import bring_about
 
+    absent = [folder for folder in (out, *out.parents) if not os.path.lexists(folder)]
     try:
         differed = bring_about(out, made.files)
     except OSError as error:
         problem = f"'{error.filename or out}' cannot be written: {error.strerror}"
         raise exits.Quit(exits.FAILED, problem) from None
+    for folder in reversed(absent):
+        if folder.is_dir():
+            print(f"made the folder {folder}")
     for what, name in differed:
         print(f"{_SAID[what]} {out / name}")
     if differed:

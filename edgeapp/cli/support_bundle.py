@@ -62,8 +62,7 @@ def support_bundle(
     """Pack what tells what is wrong with this device.
 
     Args:
-        file: The file to write, which must not be there yet. If not given: a name with device and
-            time, in the current folder.
+        file: The file to write, a new one. If not given: named by device and time, here.
         device: The device file. If not given: what is installed.
     """
     from edgeapp.cli.words import plural, size

@@ -89,7 +89,7 @@ def run_cases(
     if mistakes and not json:
         from edgeapp.cli.outcome import complain
 
-        return complain(ConfigError(dict.fromkeys(mistakes)))
+        return complain(ConfigError(dict.fromkeys(mistakes)), starts=False)
     return exits.OK if passed else exits.FAILED
 
 

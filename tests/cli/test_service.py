@@ -37,6 +37,7 @@ def test_they_are_written_once_and_what_changed_is_said(
     out = tmp_path / "unit.d"
     assert main(["service", "dropins", "--out", str(out)]) == exits.OK
     first = capsys.readouterr().out
+    assert first.startswith(f"made the folder {out}\nwrote {out}/")
     assert f"wrote {out}/20-devices.conf" in first
     assert "daemon-reload" in first
     assert main(["service", "dropins", "--out", str(out)]) == exits.OK
@@ -72,3 +73,43 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(
     (tmp_path / "file").touch()
     assert main(["service", "dropins", "--out", str(tmp_path / "file")]) == exits.FAILED
     assert "cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("installed")
+def test_every_folder_that_is_made_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One of them may be a slip of the pen."""
+    out = tmp_path / "nowhere" / "unit.d"
+    assert main(["service", "dropins", "--out", str(out)]) == exits.OK
+    said = capsys.readouterr().out.splitlines()
+    assert said[:2] == [f"made the folder {out.parent}", f"made the folder {out}"]
+
+
+@pytest.mark.parametrize(
+    ("command", "starts"),
+    [
+        (["config", "show"], False),
+        (["service", "dropins"], False),
+        (["check"], False),
+        (["run"], True),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_that_nothing_was_started_is_said_by_what_would_have_started_something(
+    command: list[str], starts: bool, installed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (installed / "edgeapp.yaml").write_text("divice: a")
+    assert main(command) == exits.CONFIG
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == f"edgeapp: 1 mistake{'; nothing was started' * starts}"
+
+
+def test_the_help_of_dropins_names_its_files_and_is_broken_by_the_terminal_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["service", "dropins", "--help"]) == exits.OK
+    said = capsys.readouterr().out
+    assert said.startswith("Usage: edgeapp service dropins [OPTIONS] [FILE...]\n")
+    assert "ARGS" not in said
+    assert "their kind; other files in it stay" in said
