@@ -91,7 +91,8 @@ def imports(case: Case) -> Iterator[Finding]:
             if name in rest:
                 rest.remove(name)
                 if problem:
-                    yield failed(
+                    tell = failed if _is_used(name, case) else warning
+                    yield tell(
                         "wheels", f"{name} cannot be imported: {problem}", _mend(case, problem)
                     )
                 else:
@@ -106,6 +107,14 @@ def imports(case: Case) -> Iterator[Finding]:
             yield failed("wheels", f"{culprit} ends the process: {how}", fix)
     if good:
         yield ok("wheels", f"{', '.join(good)} can be imported")
+
+
+def _is_used(name: str, case: Case) -> bool:
+    """Whether pipelines need a module; those that are wrong may need any."""
+    if name != "sounddevice" or case.complaints:
+        return True
+    stages = (stage for plan in case.plans for stage in plan.stages.values())
+    return any(stage.plugin.name == "audio" and stage.live for stage in stages)
 
 
 def _mend(case: Case, problem: str) -> str:

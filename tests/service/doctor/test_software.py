@@ -1,6 +1,7 @@
 """Wheels, models and the configuration: what cannot be loaded is named, and ends nothing."""
 
 import sys
+import wave
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,6 +46,38 @@ def test_what_no_wheel_brings_comes_from_the_system(ward: Ward) -> None:
     )
     bad = next(iter(software.imports(ward.case(uid=1000))))
     assert bad.fix == "sudo apt-get install libportaudio2"
+
+
+@pytest.mark.parametrize(
+    ("device", "verdict"), [("", "warning"), ("sound.wav", "warning"), ("default", "failed")]
+)
+def test_without_portaudio_only_a_pipeline_that_listens_cannot_run(
+    ward: Ward, device: str, verdict: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeapp.sources._audio_options.find_spec", lambda _: object())
+    with wave.open(str(ward.root / "sound.wav"), "wb") as sound:
+        sound.setparams((1, 2, 16_000, 0, "NONE", ""))
+        sound.writeframes(bytes(2 * 16_000))
+    file = ward.root / "hall.yaml"
+    source = f"audio, device: {device}" if device else "sounds"
+    file.write_text(f"name: hall\nstages:\n  ear: {{source: {source}}}\n")
+    config = read_device(None, environment={"STATE_DIRECTORY": str(ward.root)})
+    plans = load([file], device=config, open_models=False)
+    ward.programs["loading imports"] = Ran(
+        0, '{"what": "sounddevice", "problem": "PortAudio library not found"}\n'
+    )
+    case = ward.case(uid=1000, device=config, plans=plans)
+    first = next(iter(software.imports(case)))
+    assert (first.verdict, first.fix) == (verdict, "sudo apt-get install libportaudio2")
+
+
+def test_pipelines_that_are_wrong_may_be_ones_that_listen(ward: Ward) -> None:
+    ward.programs["loading imports"] = Ran(
+        0, '{"what": "sounddevice", "problem": "PortAudio library not found"}\n'
+    )
+    wrong = Complaint(Place("porch.yaml", 9, 5), "no option 'rate_hx'")
+    first = next(iter(software.imports(ward.case(complaints=(wrong,)))))
+    assert first.verdict == "failed"
 
 
 def test_a_wheel_for_another_processor_is_named_and_the_rest_is_looked_at(ward: Ward) -> None:
