@@ -91,8 +91,10 @@ class Check:
         else:
             names = self.registry.names(stage.kind)
             remedy = did_you_mean(stage.plugin, names, heading=f"{stage.kind.title()}s")
-        if self.registry.unreadable:
-            remedy += "; or is it in here? " + "; ".join(self.registry.unreadable)
+        if (
+            self.registry.unreadable
+        ):  # first: what is told of a reload ends with less than all names
+            remedy = f"is it in here? {'; '.join(self.registry.unreadable)}; else {remedy}"
         return Complaint(stage.plugin_place, problem, remedy)
 
     @staticmethod

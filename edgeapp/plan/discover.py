@@ -32,6 +32,9 @@ _MARKER = re.compile(
 
 Key = tuple[Kind, str]
 
+_imported: dict[Path, tuple[int, ...]] = {}
+"""The marks of the drop-in files that were imported, of before."""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -193,6 +196,7 @@ def _module_of(file: Path) -> ModuleType:
     known = sys.modules.get(name)
     if known is not None and known.__file__ == str(file):
         return known
+    before = _mark(file)
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise PluginError(f"{file} is no Python file")
@@ -203,7 +207,26 @@ def _module_of(file: Path) -> ModuleType:
     except BaseException:
         del sys.modules[name]
         raise
+    _imported[file] = before
     return module
+
+
+def changed_since_import(folder: Path | None) -> tuple[Path, ...]:
+    """The drop-in files of a folder whose plugins are imported, and not as they are there now.
+
+    They stay as they were until the process ends: objects of them are in use.
+    """
+    known = sorted(_imported.items())
+    return tuple(file for file, mark in known if file.parent == folder and _mark(file) != mark)
+
+
+def _mark(file: Path) -> tuple[int, ...]:
+    """Differs once the file does."""
+    try:
+        state = file.stat()
+    except OSError:
+        return ()
+    return state.st_ino, state.st_size, state.st_mtime_ns
 
 
 def _last_line(error: BaseException, file: str) -> str:

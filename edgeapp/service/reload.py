@@ -12,6 +12,7 @@ from edgeapp.config.device import DeviceConfig
 from edgeapp.core.context import Log
 from edgeapp.document.render import clean
 from edgeapp.errors import ConfigError
+from edgeapp.plan.discover import changed_since_import
 from edgeapp.plan.graph import Plan
 from edgeapp.runtime.app import App
 from edgeapp.runtime.kit import Kit
@@ -55,6 +56,8 @@ class Reloaded:
     device_changed: bool
     on_last_good: tuple[str, ...] = ()
     """Among the kept: their files are as bad as when they went back, and were not tried again."""
+    plugins_changed: tuple[str, ...] = ()
+    """Files of plugins that were imported before they changed."""
 
     def __str__(self) -> str:
         """A sentence."""
@@ -71,6 +74,8 @@ class Reloaded:
             said.append(f"{listed(self.on_last_good)} {what}")
         if self.device_changed:
             said.append("the device file has changed, which takes a restart")
+        if self.plugins_changed:
+            said.append(f"changed plugins take a restart: {listed(self.plugins_changed)}")
         return "; ".join(said) or "there is no pipeline"
 
 
@@ -159,6 +164,7 @@ class Reload:
         self._app = app
         self._given = given
         self._load = given.load(device)
+        self._plugins = device.plugins
         self._equip = equip
         self._device_marks = dict(marks)
         self._device_changed = False
@@ -215,6 +221,9 @@ class Reload:
             self._log.info("reloaded", **facts)
             if done.device_changed:
                 self._log.warning("the device file has changed, which takes a restart")
+            if done.plugins_changed:
+                names = ", ".join(done.plugins_changed)
+                self._log.warning("changed plugins take a restart", files=names)
             return done
 
     async def _reload(self) -> Reloaded:
@@ -250,6 +259,7 @@ class Reload:
             tuple(known.name for file, known in now.items() if file not in changed),
             self._device_changed,
             tuple(now[file].name for file in still),
+            tuple(file.name for file in changed_since_import(self._plugins)),
         )
 
     def _read(

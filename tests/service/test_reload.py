@@ -276,6 +276,58 @@ def test_a_device_file_with_a_mistake_is_told_before_a_restart_finds_it(tmp_path
     bench.run(script)
 
 
+PLUGIN = """
+import edgeapp.api as api
+
+@api.transform("{name}", stateless=True)
+class Mine:
+    {doc}
+    def __init__(self, options: api.Options, context: api.Context) -> None: ...
+    def process(self, packet: api.Packet[api.Features]) -> api.Features:
+        return packet.payload
+"""
+
+
+def plugin(name: str, doc: str = "'Mine.'") -> str:
+    return PLUGIN.format(name=name, doc=doc)
+
+
+def test_new_and_mended_plugins_are_seen_and_changed_ones_take_a_restart(tmp_path: Path) -> None:
+    """Names of plugins are many: the file that is no Python is said before them."""
+    bench = Bench(tmp_path)
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    bench.config = replace(bench.config, plugins=folder)
+    mine = folder / "reload_mine.py"
+
+    async def script(app: App, reload: Reload) -> None:
+        log = "log: {output: jsonl, file: out.jsonl, from: features}"
+        through = log.replace("features", "mine")
+        bench.belt.write_text(
+            PIPELINE.format(name="belt", length_s=0.05).replace(
+                log, f"mine: {{transform: reload_mine, from: features}}\n  {through}"
+            )
+        )
+        mine.write_text("import this is no Python\n")
+        no_python = r"no transform 'reload_mine' \(is it in here\? .*reload_mine.py:1 is not Python"
+        with pytest.raises(RefusedError, match=no_python):
+            await reload()
+        mine.write_text(plugin("reload_mine", "1 / 0"))
+        with pytest.raises(RefusedError, match=r"reload_mine\.py:6: ZeroDivisionError"):
+            await reload()
+        mine.write_text(plugin("reload_mine"))
+        assert str(await reload()) == "belt started anew; yard unchanged"
+        assert str(await reload()) == "belt, yard unchanged"
+
+        mine.write_text(plugin("reload_mine", "'Mine, but another one.'"))
+        (folder / "reload_more.py").write_text(plugin("reload_more"))
+        said = "belt, yard unchanged; changed plugins take a restart: reload_mine.py"
+        assert str(await reload()) == said
+        assert {status.state for status in app.status()} <= {"starting", "running"}
+
+    bench.run(script)
+
+
 def test_what_a_pipeline_needs_and_cannot_have_is_said_before_anything_ends(
     tmp_path: Path,
 ) -> None:
