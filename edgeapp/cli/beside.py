@@ -15,7 +15,7 @@ from edgeapp.runtime.supervise import keep_up
 from edgeapp.service.health import Health
 from edgeapp.service.health_told import HealthTold
 from edgeapp.service.notify import Notifier
-from edgeapp.service.starts import Healthy, Start
+from edgeapp.service.starts import Start
 from edgeapp.service.states import States
 from edgeapp.uplink.notices import Notice
 from edgeapp.uplink.wire import ROOT, Topics
@@ -26,6 +26,7 @@ Works = dict[str, Callable[[], Awaitable[None]]]
 
 if TYPE_CHECKING:
     from edgeapp.service.file_watch import FileWatch
+    from edgeapp.service.healthy import Healthy
     from edgeapp.service.reload import Reload
     from edgeapp.service.verbs import Verbs
 
@@ -42,7 +43,7 @@ class Beside:
         reload: Callable[[], Awaitable[object]] | None,
         *,
         notifier: Notifier,
-        healthy: Healthy | None = None,
+        healthy: "Healthy | None" = None,
         start: Start | None = None,
         files: "Reload | None" = None,
         file_watch: "FileWatch | None" = None,

@@ -29,8 +29,8 @@ def run_fallen_back(
     from edgeapp.config.places import places
     from edgeapp.core.clock import MonotonicClock
     from edgeapp.service.fallback import fall_back
-    from edgeapp.service.heartbeat import dump_on_crash
     from edgeapp.service.logs import format_from, set_up
+    from edgeapp.service.stacks import dump_on_crash
 
     log = set_up(log_level, log_format or format_from())
     dump_on_crash()
@@ -54,7 +54,8 @@ def _serve(
     from edgeapp.config.places import places
     from edgeapp.runtime.app import App
     from edgeapp.service.fallback import Again
-    from edgeapp.service.starts import OLDER, Healthy
+    from edgeapp.service.healthy import Healthy
+    from edgeapp.service.starts import OLDER
 
     start = what.start
     if start.mode == "safe":

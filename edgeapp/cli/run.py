@@ -116,9 +116,9 @@ def run_files(
     from edgeapp.cli import serving
     from edgeapp.cli.installed import configured
     from edgeapp.core.clock import MonotonicClock
-    from edgeapp.service.heartbeat import dump_on_crash
     from edgeapp.service.logs import format_from, set_up
     from edgeapp.service.pipeline_files import Given, device_marks, load_or_good
+    from edgeapp.service.stacks import dump_on_crash
 
     texts, marks = serving.texts_of(device), device_marks(device)
     config, changes = configured(device, sets, files)
@@ -141,7 +141,6 @@ def run_files(
                 watch = _watch(link, for_s=for_s, json=json, plain=plain)
             reload = file_watch = None
             if around is None:
-                from edgeapp.service.file_watch import FileWatch, seen
                 from edgeapp.service.reload import Reload
 
                 equip = partial(_equip, link)
@@ -157,6 +156,8 @@ def run_files(
                     check_device=check_device,
                 )
                 if watch_files:
+                    from edgeapp.service.file_watch import FileWatch, seen
+
                     file_watch = FileWatch(partial(seen, given), reload, log)
             healthy = None
             if service and start is not None:

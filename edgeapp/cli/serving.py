@@ -13,7 +13,8 @@ from edgeapp.service.good import GoodFiles
 if TYPE_CHECKING:
     from edgeapp.config.device import DeviceConfig
     from edgeapp.runtime.app import App
-    from edgeapp.service.starts import Healthy, Start
+    from edgeapp.service.healthy import Healthy
+    from edgeapp.service.starts import Start
 
 
 def texts_of(device: Path | Places | None) -> Mapping[Path, bytes]:
@@ -43,7 +44,7 @@ def healthy_of(
 ) -> "Healthy":
     """Says when this start is healthy, where the guard looks: whatever the device file says."""
     from edgeapp.service.fallback import keep_device_texts
-    from edgeapp.service.starts import Healthy
+    from edgeapp.service.healthy import Healthy
 
     clock, log = app.kit.clock, app.kit.log
     end = partial(os.kill, os.getpid(), signal.SIGTERM)

@@ -7,8 +7,6 @@ when systemd ends the process with SIGABRT.
 """
 
 import asyncio
-import faulthandler
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -157,16 +155,3 @@ class _LoopWatcher:
                 told = True
                 self._log.error("the event loop does not turn", for_s=round(for_s, 1))
                 log_stacks(self._log, first=lambda name: name == threading.main_thread().name)
-
-
-def dump_on_crash() -> None:
-    """Write the stacks of all threads to standard error when a signal such as SIGABRT ends us.
-
-    It needs no thread of ours: also where one holds the interpreter's lock and never lets go.
-    """
-    stream = sys.__stderr__
-    try:
-        if stream is not None:
-            faulthandler.enable(file=stream.fileno(), all_threads=True)
-    except (OSError, ValueError):  # closed, or no file at all
-        return

@@ -1,5 +1,6 @@
 """Where every thread of this process is: for the log, before a service that hangs is ended."""
 
+import faulthandler
 import sys
 import threading
 from collections.abc import Callable
@@ -31,6 +32,19 @@ def log_stacks(log: Log, first: Callable[[str], bool] = lambda _: False) -> None
     """Log an error for each thread, with its frames."""
     for name, frames in stacks(first):
         log.error("stack of a thread", thread=name, stack=frames)
+
+
+def dump_on_crash() -> None:
+    """Write the stacks of all threads to standard error when a signal such as SIGABRT ends us.
+
+    It needs no thread of ours: also where one holds the interpreter's lock and never lets go.
+    """
+    stream = sys.__stderr__
+    try:
+        if stream is not None:
+            faulthandler.enable(file=stream.fileno(), all_threads=True)
+    except (OSError, ValueError):  # closed, or no file at all
+        return
 
 
 def _told(frame: FrameType | None) -> str:

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pty
+import shutil
 import signal
 import struct
 import subprocess
@@ -44,6 +45,31 @@ def test_a_vibration_pipeline_loads_neither_opencv_nor_onnxruntime_nor_mqtt(pump
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=LIMIT_S
     )
     assert done.stderr.strip().endswith("0set()")
+
+
+@pytest.mark.parametrize("mode", ["normal", "last-good", "safe"])
+@pytest.mark.parametrize("named", [True, False])
+def test_numpy_is_not_loaded_before_blas_is_kept_to_one_thread(
+    named: bool, mode: str, pump: Path
+) -> None:
+    """Afterwards it is too late: the threads are there."""
+    given = [str(pump)] if named else ["--device", str(pump.parent / "edgeapp.yaml")]
+    (pump.parent / "pipelines").mkdir()
+    shutil.copy(pump, pump.parent / "pipelines")
+    code = (
+        "import sys; from edgeapp.cli import main, run; "
+        "run.one_thread_each = lambda: sys.exit(str({'numpy'} & sys.modules.keys())); "
+        f"main(['run', *{given!r}])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"EDGEAPP_START_MODE": mode},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT_S,
+    )
+    assert done.stderr.strip() == "set()"
 
 
 def test_for_ends_a_run_with_a_summary(start: Start, pump: Path) -> None:

@@ -18,7 +18,8 @@ from edgeapp.core.payload import Signal
 from edgeapp.core.whole_file import read_start, write_whole
 from edgeapp.service.discovery.memory import Memory, write_memory
 from edgeapp.service.good import GoodFiles
-from edgeapp.service.starts import Healthy, Start
+from edgeapp.service.healthy import Healthy
+from edgeapp.service.starts import Start
 from edgeapp.testing import context
 from edgeapp.transforms._alarm_store import Alarm, AlarmStore
 from edgeapp.transforms._learned import Learned

@@ -205,9 +205,10 @@ from pathlib import Path
 from edgeapp.core.clock import MonotonicClock
 from edgeapp.runtime.app import App, run_until_stopped
 from edgeapp.runtime.kit import Kit
-from edgeapp.service.heartbeat import Heartbeat, dump_on_crash
+from edgeapp.service.heartbeat import Heartbeat
 from edgeapp.service.logs import set_up
 from edgeapp.service.notify import from_environment
+from edgeapp.service.stacks import dump_on_crash
 from edgeapp.testing import RecordingUplink
 
 def hold_up():

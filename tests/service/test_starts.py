@@ -8,14 +8,8 @@ import pytest
 
 from edgeapp.core.clock import NS, FakeClock
 from edgeapp.runtime.status import PipelineStatus, State
-from edgeapp.service.starts import (
-    HEALTHY_AFTER_S,
-    LOOK_S,
-    Healthy,
-    Start,
-    healthy_start,
-    start_of,
-)
+from edgeapp.service.healthy import HEALTHY_AFTER_S, LOOK_S, Healthy
+from edgeapp.service.starts import Start, healthy_start, start_of
 from edgeapp.testing import context
 from edgeapp.testing.stage import LogBook
 
