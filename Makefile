@@ -7,7 +7,7 @@
 .PHONY: help demo test slow check bench accept lock wheelhouse bundle clean
 
 BIN := .venv/bin
-TWICE := -n 2 --dist loadfile  # two processes: most slow tests wait for others
+TWICE := -n 2 --dist loadgroup  # two processes: most slow tests wait for others
 DEMO := pipelines/inspection_demo.yaml pipelines/predictive_maintenance.yaml
 
 help: ## list the targets

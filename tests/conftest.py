@@ -16,6 +16,8 @@ settings.register_profile("edgeapp", deadline=None, suppress_health_check=[Healt
 settings.load_profile("edgeapp")
 
 REPO = Path(__file__).resolve().parent.parent
+MACHINES = {"systemd", "fresh"}
+"""Folders of tests that boot whole machines, which is enough for this one."""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -33,6 +35,14 @@ def pytest_runtest_teardown() -> Iterator[None]:
     finally:
         if wrong := contract.SUITE.wrong():
             pytest.fail("messages against docs/schemas:\n" + "\n".join(wrong), pytrace=False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of two processes that share the tests, one gets all of a file, and one all that boot machines."""
+    for item in items:
+        folder = item.path.relative_to(REPO).parts[1]
+        group = "machines" if folder in MACHINES else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from edgeapp.runtime.app import App
 from edgeapp.runtime.kit import Kit
 from edgeapp.runtime.pipeline import Pipeline
 from edgeapp.runtime.status import state_of
+from edgeapp.runtime.trim import trim_memory
 from edgeapp.service.control import RefusedError
 from edgeapp.service.good import GoodFiles
 from edgeapp.service.health import ILL, NOT_YET
@@ -34,7 +35,6 @@ from edgeapp.service.pipeline_files import (
     texts_of,
 )
 from edgeapp.service.trial import Bad, Trial
-from edgeapp.service.trim import trim_memory
 from edgeapp.uplink.notices import ConfigNotice, OnLastGood
 
 LOOK_S = 1.0

@@ -4,7 +4,7 @@ import ctypes
 
 import pytest
 
-from edgeapp.service.trim import trim_memory
+from edgeapp.runtime.trim import trim_memory
 
 
 def test_the_allocator_is_asked_and_need_not_be_able_to(monkeypatch: pytest.MonkeyPatch) -> None:
