@@ -24,11 +24,12 @@ def rows() -> list[Row]:
     first_mb, last_mb = seen["held_mb"]
     return [
         Row(
-            "ten minutes at full rate, memory kept",
+            "ten minutes at full rate, growth of the resident memory",
             "<= 1 MB/h",
             f"{slope:+.1f} MB/h",
             slope <= 1,
-            f"after 5 min of warm-up; {first_mb} MB in the first third, {last_mb} MB in the last; "
+            f"standard error {seen['slope_error_mb_per_h']} MB/h; after 5 min of warm-up; medians {first_mb} "
+            f"MB in the first third, {last_mb} MB in the last; "
             f"{seen['answers']:,} pictures, {seen['unaccounted']} unaccounted for",
         ),
         Row(

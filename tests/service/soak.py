@@ -10,7 +10,7 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 
 from tests.pipelines.device import REPO, Running
 from tests.servers.mosquitto import Mosquitto, wait_until
@@ -29,7 +29,7 @@ stages:
 """
 LIVE = ("predictive_maintenance.yaml", "sound_events.yaml")
 SAMPLE_S = 0.5
-WINDOW_S = 10.0
+PARTS = 10
 ENVIRONMENT = {"MALLOC_ARENA_MAX": "2"}
 """As in systemd/edgeapp.service."""
 
@@ -44,9 +44,11 @@ class Soaked:
     resident_mb: float
     """At the end."""
     held_mb: tuple[float, float]
-    """Least resident memory in the first third and in the last: what is kept, whatever is in use."""
+    """Median of the resident memory in the first third and in the last."""
     slope_mb_per_h: float
-    """Of what is kept, by least squares over windows of 10 s."""
+    """Of the medians of ten equal parts, by least squares."""
+    slope_error_mb_per_h: float
+    """Its standard error: what is in use at the moment moves by some megabytes."""
     fds: tuple[int, int]
     """Least and most."""
     threads: tuple[int, int]
@@ -79,16 +81,15 @@ def soak(folder: Path, broker: Path, *, warm_up_s: float, seconds: float) -> Soa
                 seen.append(_look(app.pid, began_s))
             code, summary = app.stop()
     assert code == 0, app.log()
+    slope, error = _slope_mb_per_h(seen)
     stages = {stage["id"]: stage for stage in summary["pipelines"][0]["stages"]}
     return Soaked(
         seconds=round(seen[-1].at_s, 1),
         answers=stages["detect"]["done"],
         resident_mb=round(seen[-1].resident_bytes / 1e6, 1),
-        held_mb=(
-            round(min(s.resident_bytes for s in seen[: len(seen) // 3]) / 1e6, 2),
-            round(min(s.resident_bytes for s in seen[-len(seen) // 3 :]) / 1e6, 2),
-        ),
-        slope_mb_per_h=round(_slope(_kept(seen)) * 3600 / 1e6, 2),
+        held_mb=(_median_mb(seen[: len(seen) // 3]), _median_mb(seen[-(len(seen) // 3) :])),
+        slope_mb_per_h=slope,
+        slope_error_mb_per_h=error,
         fds=(min(s.fds for s in seen), max(s.fds for s in seen)),
         threads=(min(s.threads for s in seen), max(s.threads for s in seen)),
         unaccounted=sum(len(pipeline["unaccounted"]) for pipeline in summary["pipelines"]),
@@ -116,24 +117,22 @@ def _look(pid: int, began_s: float) -> _Sample:
     )
 
 
-def _kept(seen: list[_Sample]) -> list[_Sample]:
-    """The sample with the least memory of each window."""
-    windows: dict[int, _Sample] = {}
-    for sample in seen:
-        least = windows.setdefault(int(sample.at_s / WINDOW_S), sample)
-        if sample.resident_bytes < least.resident_bytes:
-            windows[int(sample.at_s / WINDOW_S)] = sample
-    return list(windows.values())
+def _median_mb(seen: list[_Sample]) -> float:
+    return round(median(sample.resident_bytes for sample in seen) / 1e6, 2)
 
 
-def _slope(seen: list[_Sample]) -> float:
-    """Bytes per second, by least squares."""
-    times = [sample.at_s for sample in seen]
-    sizes = [float(sample.resident_bytes) for sample in seen]
-    time_mean, size_mean = fmean(times), fmean(sizes)
-    spread = sum((t - time_mean) ** 2 for t in times)
-    pairs = zip(times, sizes, strict=True)
-    return sum((t - time_mean) * (size - size_mean) for t, size in pairs) / spread
+def _slope_mb_per_h(seen: list[_Sample]) -> tuple[float, float]:
+    """By least squares over the medians of the parts, with its standard error."""
+    each = len(seen) / PARTS
+    parts = [seen[round(k * each) : round((k + 1) * each)] for k in range(PARTS)]
+    hours = [fmean(sample.at_s for sample in part) / 3600 for part in parts]
+    sizes_mb = [_median_mb(part) for part in parts]
+    mean_h, mean_mb = fmean(hours), fmean(sizes_mb)
+    spread = sum((h - mean_h) ** 2 for h in hours)
+    points = list(zip(hours, sizes_mb, strict=True))
+    slope = sum((h - mean_h) * (mb - mean_mb) for h, mb in points) / spread
+    left = sum((mb - mean_mb - slope * (h - mean_h)) ** 2 for h, mb in points)
+    return round(slope, 2), round((left / (PARTS - 2) / spread) ** 0.5, 2)
 
 
 def main() -> None:
