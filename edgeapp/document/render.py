@@ -24,8 +24,8 @@ _NEAR = 1_000
 """Characters of a line before a place that are looked at, and twice as many from there on."""
 _TAB = 4
 
-_LOGIN = re.compile(r":/{1,2}(?P<login>[^/\s@]*)@")
-"""With one slash in what was taken for a path."""
+_LOGIN = re.compile(r"(?::/{1,2}|/(?=[^/\s@:]+:))(?P<login>[^/\s@]*)@")
+"""With one slash in what was taken for a path; in one that is no address, with a name and a colon."""
 _SECRETS = re.compile(
     rf"{_LOGIN.pattern}"
     r"|(?<![^\s{,\"'])(?P<pair>[^\s/:@{,\"']+:[^\s/:@\"']+)@"

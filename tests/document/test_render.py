@@ -132,6 +132,8 @@ def test_a_login_is_not_shown_in_what_was_taken_for_a_path() -> None:
     rendered = render(Complaint(None, "there is no file '/srv/rtsp:/me:hunter2@cam/main'"))
 
     assert rendered == "there is no file '/srv/rtsp:/***@cam/main'"
+    rendered = render(Complaint(None, "there is no file '/srv/rtsp:x/me:hunter2@cam/main'"))
+    assert rendered == "there is no file '/srv/rtsp:x/***@cam/main'"
 
 
 def test_a_mistake_made_very_often_is_shown_some_times() -> None:
