@@ -37,6 +37,7 @@ def pytest_runtest_teardown() -> Iterator[None]:
             pytest.fail("messages against docs/schemas:\n" + "\n".join(wrong), pytrace=False)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of two processes that share the tests, one gets all of a file, and one all that boot machines."""
     for item in items:

@@ -15,6 +15,7 @@ from statistics import fmean, median
 from tests.pipelines.device import REPO, Running
 from tests.servers.mosquitto import Mosquitto, wait_until
 
+# Messages ten times a second: as fast as the pictures they would fill the outbox, as far as it goes.
 CAMERA = """
 name: camera
 stages:
@@ -25,7 +26,7 @@ stages:
     variants: [{models}/conveyor_96.onnx]
     labels: {models}/conveyor_labels.txt
   tracks: {{transform: track}}
-  parts: {{output: mqtt, from: tracks}}
+  parts: {{output: mqtt, from: tracks, every_s: 0.1}}
 """
 LIVE = ("predictive_maintenance.yaml", "sound_events.yaml")
 SAMPLE_S = 0.5

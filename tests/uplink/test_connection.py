@@ -500,7 +500,8 @@ def test_a_flood_of_messages_lets_others_have_their_turn() -> None:
         while handled < count:
             per_turn.append(0)
             await asyncio.sleep(0)
-        assert max(per_turn) <= session._READS
+        # While it was connected the loop turned more than once.
+        assert max(per_turn[1:]) <= session._READS
         assert len(connection._paho._in_messages) == 0
         await connection.close()
 
