@@ -130,7 +130,8 @@ def crashing(upgraded: Device) -> Iterator[Device]:
     """The device with a pipeline more, which brings the process down while a file is there."""
     machine = upgraded.machine
     machine.write(f"{PLUGINS}/crashes.py", CRASHES)
-    wait_until(lambda: "all is well" in upgraded.text(), "the configuration is kept as good")
+    kept = f"grep -lr 'name: inspection' {DATA}/good"
+    wait_until(lambda: machine.do(kept).returncode == 0, "it is kept as good", patience_s=120)
     upgraded.write(f"{PIPELINES}/crashing.yaml", CRASHING)
     try:
         yield upgraded
