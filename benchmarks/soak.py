@@ -1,4 +1,4 @@
-"""Ten minutes at full rate: does the process keep more and more?"""
+"""Ten minutes at full rate, with ten messages a second: does the process keep more and more?"""
 
 import json
 import subprocess
