@@ -1,12 +1,14 @@
 """Processes that start within milliseconds, to be killed: forks of one that has imported all."""
 
 import ctypes
+import faulthandler
 import json
 import os
 import select
 import signal
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -42,6 +44,7 @@ def _work(work: Callable[..., None], order: dict[str, Any]) -> None:
     code = 1
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        faulthandler.register(signal.SIGUSR1)
         work(**order)
         code = 0
     except SystemExit as ending:
@@ -98,6 +101,11 @@ class Forks:
             os.kill(self.pid, signal.SIGKILL)
         code = self.wait()
         assert code == -signal.SIGKILL, f"it ended with {code}; see standard error"
+
+    def tell_stacks(self) -> None:
+        """Let the fork write to standard error where each of its threads is."""
+        os.kill(self.pid, signal.SIGUSR1)
+        time.sleep(1.0)  # it is busy with something else, or the test would not have failed
 
     def ended(self) -> bool:
         """Whether the fork has ended by itself."""

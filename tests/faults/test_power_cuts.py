@@ -26,7 +26,7 @@ from tests.faults.outbox_to_cut import MARK_BYTES
 from tests.servers.disk import Disk
 from tests.servers.mosquitto import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 CUTS = int(os.environ.get("EDGEAPP_POWER_CUTS", "200"))
 CARELESS_CUTS = 20
@@ -114,7 +114,8 @@ class Outbox:
             time.sleep(chance.uniform(0.0, 0.05))
         else:
             enough = chance.uniform(1, MOST_SETTLED)
-            wait_until(lambda: self._committed() >= enough or self._forks.ended(), "commits")
+            while self._committed() < enough and not self._forks.ended():
+                self._wait_for_a_commit()
             time.sleep(chance.uniform(0.0, 0.01))
         self._forks.freeze()
         life = Life(self._run, self._committed())  # first of all: nothing later is promised
@@ -137,6 +138,15 @@ class Outbox:
     def forget(self) -> None:
         """Begin with an empty disk: its files will have to be made."""
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _wait_for_a_commit(self) -> None:
+        before = self._committed()
+        try:
+            wait_until(lambda: self._committed() > before or self._forks.ended(), "a commit")
+        except TimeoutError:
+            print(f"run {self._run}: stuck after {before} messages")
+            self._forks.tell_stacks()
+            raise
 
     def _committed(self) -> int:
         committed: int = struct.unpack("Q", self._mark.read_bytes())[0]

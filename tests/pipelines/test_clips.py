@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 
@@ -112,6 +113,9 @@ WRITER = """
 import os, signal, sys, time
 from pathlib import Path
 
+def say(line):
+    os.write(1, f"{line}\\n".encode())  # at once: the two processes share this pipe
+
 sys.path.insert(0, "tests/actions")  # not as `tests.actions`: some package installs a `tests`
 from clips import coded, found, packet, saver
 
@@ -120,15 +124,15 @@ pictures = [coded(n * 40_000_000) for n in range(50)]
 for _ in range(int(sys.argv[3])):
     if (child := os.fork()) == 0:
         with saver(folder, codec=codec, pre_s=0.2, post_s=0.2, max_s=1) as stage:
-            print("writing", flush=True)
+            say("writing")
             for n in range(1_000_000):
                 t_s = n / 25
                 stage.act(packet(pictures[n % 50], t_s))
                 stage.act(found(t_s, "person"))
                 time.sleep(0.004)
-    print(child, flush=True)
+    say(child)
     os.waitpid(child, 0)
-    print("dead", flush=True)
+    say("dead")
 """
 
 
@@ -139,10 +143,11 @@ def test_kill_9_while_writing_leaves_no_broken_file(tmp_path: Path, codec: str) 
     trials, interrupted, seen = 25, 0, set[Path]()
     parent = subprocess.Popen(
         [sys.executable, "-c", WRITER, str(tmp_path), codec, str(trials)],
-        cwd=REPO, stdout=subprocess.PIPE, text=True,
+        cwd=REPO, stdout=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     assert parent.stdout is not None
-    with parent, parent.stdout as told:
+    with parent, parent.stdout as told, ExitStack() as failed:
+        failed.callback(os.killpg, parent.pid, signal.SIGKILL)
         for _ in range(trials):
             said = {told.readline().strip(), told.readline().strip()}
             (child,) = said - {"writing"}
@@ -157,6 +162,7 @@ def test_kill_9_while_writing_leaves_no_broken_file(tmp_path: Path, codec: str) 
                 assert clip.drawn_ms
                 assert len(clip.drawn_ms) == len(clip.stamped_ms)
                 seen.add(file)
+        failed.pop_all()
     assert interrupted > trials / 2, "the kills came too rarely while a file was open"
     assert seen
 
