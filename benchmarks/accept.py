@@ -88,10 +88,10 @@ SENSES = {
         "tests/pipelines/test_clips.py tests/actions/test_save_clip.py"
     ),
     "privacy: no pixel of a masked region in recordings, taps, pictures": (
-        "tests/service/test_recording.py tests/transforms/test_mask.py "
+        "tests/service/recordings/test_recording.py tests/transforms/test_mask.py "
         "tests/pipelines/test_privacy.py"
     ),
-    "record, replay: the same bytes, also on another Python": "tests/service/test_replay.py",
+    "record, replay: the same bytes, also on another Python": "tests/service/recordings/test_replay.py",
     "rules: 100,000 fuzzed texts": "tests/rules",
     "every event ends: 200 random stops": "tests/pipelines/test_every_end.py",
     "machines: IIO, serial, zones, physics": (
@@ -99,7 +99,7 @@ SENSES = {
         "tests/transforms/test_machine_health.py tests/plan/test_physics.py "
         "tests/pipelines/test_machines.py"
     ),
-    "control socket": "tests/service/test_control.py",
+    "control socket": "tests/service/control/test_control.py",
     "new projects pass check and test as they are": "tests/cli/test_new.py",
     "crop_health and visual_servo against drawn truth": (
         "tests/pipelines/test_crop_health.py tests/pipelines/test_visual_servo.py"
@@ -139,8 +139,8 @@ MQTT = {
     ),
     "Home Assistant: discovery field by field, on a real broker": "tests/service/discovery",
     "commands: each one, bad ones, floods, reloads": (
-        "tests/service/test_commands.py tests/service/test_commands_live.py "
-        "tests/service/test_reload.py tests/cli/test_hangup.py"
+        "tests/service/control/test_commands.py tests/service/control/test_commands_live.py "
+        "tests/service/reloading/test_reload.py tests/cli/test_hangup.py"
     ),
     "the outbox from the command line, beside a running application": (
         "tests/cli/test_outbox.py tests/cli/test_outbox_running.py"
@@ -193,9 +193,9 @@ SERVICE = {
         "tests/deploy/test_install.py tests/deploy/test_install_killed.py "
         "tests/deploy/test_guard.py"
     ),
-    "every kind of stage stalls in a real process": "tests/service/test_stalls.py",
+    "every kind of stage stalls in a real process": "tests/service/systemd/test_stalls.py",
     "100 reloads beside a running pipeline; going back; fuzzed files": (
-        "tests/faults/test_reloads.py tests/service/test_reload.py tests/service/test_going_back.py"
+        "tests/faults/test_reloads.py tests/service/reloading/test_reload.py tests/service/reloading/test_going_back.py"
     ),
     "planted secrets over faults and reloads": "tests/faults/test_planted_secrets.py",
     "rules and panels by promtool and a live Prometheus; the broker's rules": (

@@ -56,9 +56,9 @@ def run(reloads: int) -> None:
     from edgeapp.config.device import DeviceConfig
     from edgeapp.models import session
     from edgeapp.runtime.app import App
-    from edgeapp.service.good import GoodFiles
-    from edgeapp.service.pipeline_files import Given, load_or_good
-    from edgeapp.service.reload import Reload
+    from edgeapp.service.reloading.pipeline_files import Given, load_or_good
+    from edgeapp.service.reloading.reload import Reload
+    from edgeapp.service.starts.good import GoodFiles
 
     loads: Counter[str] = Counter()
     really = session._load  # noqa: SLF001  to count what is loaded to be used

@@ -17,10 +17,10 @@ from edgeapp.core.clock import MonotonicClock
 from edgeapp.plan.load import load
 from edgeapp.runtime.app import App
 from edgeapp.runtime.kit import Kit
-from edgeapp.service.health import Health
-from edgeapp.service.health_told import HealthTold
-from edgeapp.service.metrics import render
-from edgeapp.service.monitoring import Monitoring, with_machine
+from edgeapp.service.monitoring.endpoints import Monitoring, with_machine
+from edgeapp.service.monitoring.health import Health
+from edgeapp.service.monitoring.health_told import HealthTold
+from edgeapp.service.monitoring.metrics import render
 from edgeapp.testing import RecordingUplink
 from edgeapp.testing.stage import LogBook
 

@@ -8,7 +8,7 @@ from edgeapp.cli import exits
 
 if TYPE_CHECKING:
     from edgeapp.config.places import Places
-    from edgeapp.service.control import Frame
+    from edgeapp.service.control.server import Frame
 
 SERVICES = Path("/run/edgeapp")
 """Below it each service has its run directory, which a person's own shell is not told."""
@@ -27,8 +27,8 @@ def answers(
         Quit: the request cannot be met.
         Unavailable: nothing runs.
     """
-    from edgeapp.service.control import RefusedError
-    from edgeapp.service.control_client import ask
+    from edgeapp.service.control.client import ask
+    from edgeapp.service.control.server import RefusedError
 
     folder = listening(device)
     try:
@@ -48,7 +48,7 @@ def listening(device: "Path | Places | None") -> Path:
     from edgeapp.cli.installed import installed
     from edgeapp.config.device import read_device
     from edgeapp.config.places import Places
-    from edgeapp.service.control import SOCKET
+    from edgeapp.service.control.server import SOCKET
 
     if isinstance(device, Places):
         return _folder(device)
@@ -88,7 +88,7 @@ def _service(services: Path) -> Path | None:
     Raises:
         Quit: several run.
     """
-    from edgeapp.service.control import SOCKET
+    from edgeapp.service.control.server import SOCKET
 
     found = sorted(socket.parent for socket in services.glob(f"**/{SOCKET}"))
     if len(found) > 1:

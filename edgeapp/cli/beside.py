@@ -12,11 +12,11 @@ from edgeapp.config.device import DeviceConfig, MqttConfig
 from edgeapp.config.metrics import MetricsConfig
 from edgeapp.runtime.app import App
 from edgeapp.runtime.supervise import keep_up
-from edgeapp.service.health import Health
-from edgeapp.service.health_told import HealthTold
-from edgeapp.service.notify import Notifier
-from edgeapp.service.starts import Start
+from edgeapp.service.monitoring.health import Health
+from edgeapp.service.monitoring.health_told import HealthTold
+from edgeapp.service.starts.start import Start
 from edgeapp.service.states import States
+from edgeapp.service.systemd.notify import Notifier
 from edgeapp.uplink.notices import Notice
 from edgeapp.uplink.wire import ROOT, Topics
 
@@ -25,10 +25,10 @@ Works = dict[str, Callable[[], Awaitable[None]]]
 """What runs beside, by name; called again where it crashed."""
 
 if TYPE_CHECKING:
-    from edgeapp.service.file_watch import FileWatch
-    from edgeapp.service.healthy import Healthy
-    from edgeapp.service.reload import Reload
-    from edgeapp.service.verbs import Verbs
+    from edgeapp.service.control.verbs import Verbs
+    from edgeapp.service.reloading.file_watch import FileWatch
+    from edgeapp.service.reloading.reload import Reload
+    from edgeapp.service.starts.healthy import Healthy
 
 
 class Beside:
@@ -76,8 +76,8 @@ class Beside:
         """Until cancelled."""
         from edgeapp.cli import words
         from edgeapp.cli.hangup import reload_on_hangup
-        from edgeapp.service.control import control_socket
-        from edgeapp.service.verbs import Verbs
+        from edgeapp.service.control.server import control_socket
+        from edgeapp.service.control.verbs import Verbs
 
         device, log = self._device, app.kit.log
         disk = self._link.disk
@@ -142,7 +142,7 @@ class Beside:
             works["healthy"] = self._healthy.run
         if self._notifier.heard:
             from edgeapp.cli.status_sentence import StatusSentence
-            from edgeapp.service.heartbeat import Heartbeat
+            from edgeapp.service.systemd.heartbeat import Heartbeat
 
             said = StatusSentence(app, governor, self._link.facts, first=self._start.sentence())
             works["heartbeat"] = Heartbeat(app, self._notifier, said).run
@@ -150,7 +150,7 @@ class Beside:
 
     def _metrics(self, app: App, governor: Facts, config: MetricsConfig) -> Awaitable[None]:
         """What monitoring may ask for, within the device."""
-        from edgeapp.service.monitoring import Monitoring
+        from edgeapp.service.monitoring.endpoints import Monitoring
 
         monitoring = Monitoring(
             app,
@@ -163,7 +163,7 @@ class Beside:
 
     def _on_mqtt(self, app: App, verbs: "Verbs", mqtt: MqttConfig) -> Works:
         """What a broker is needed for."""
-        from edgeapp.service.commands import Commands
+        from edgeapp.service.control.commands import Commands
         from edgeapp.service.discovery.announce import announce
 
         commands = Commands(

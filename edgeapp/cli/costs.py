@@ -10,7 +10,7 @@ import msgspec
 
 from edgeapp.cli.measure import Measured, StageCost
 from edgeapp.plan.graph import Plan, StagePlan
-from edgeapp.service.replay import sha256_of
+from edgeapp.service.recordings.replay import sha256_of
 from edgeapp.watchdog.costs import VERSION, Costs, RungCosts, StageCosts, this_device
 
 

@@ -60,7 +60,7 @@ def case_of(files: tuple[Path, ...], device: Path | None) -> "Case":
     from edgeapp.plan.load import load
     from edgeapp.service.doctor.case import Case, unit_facts
     from edgeapp.service.doctor.machine import Machine
-    from edgeapp.service.drop_ins import needed
+    from edgeapp.service.systemd.drop_ins import needed
 
     machine = Machine()
     if machine.uid == 0 and SECRETS.is_dir():

@@ -9,9 +9,9 @@ from edgeapp.cli.run import Level, exit_code, kit_of, one_thread_each, run_loop,
 if TYPE_CHECKING:
     from edgeapp.core.clock import Clock
     from edgeapp.core.context import Log
-    from edgeapp.service.fallback import Fallback
-    from edgeapp.service.notify import Notifier
-    from edgeapp.service.starts import Start
+    from edgeapp.service.starts.fallback import Fallback
+    from edgeapp.service.starts.start import Start
+    from edgeapp.service.systemd.notify import Notifier
 
 
 def run_fallen_back(
@@ -23,14 +23,14 @@ def run_fallen_back(
 ) -> int:
     """Run what was good last, or in safe mode nothing but the way out; returns the exit code."""
     one_thread_each()
-    from edgeapp.service.notify import from_environment
+    from edgeapp.service.systemd.notify import from_environment
 
     notifier = from_environment()
     from edgeapp.config.places import places
     from edgeapp.core.clock import MonotonicClock
-    from edgeapp.service.fallback import fall_back
     from edgeapp.service.logs import format_from, set_up
-    from edgeapp.service.stacks import dump_on_crash
+    from edgeapp.service.starts.fallback import fall_back
+    from edgeapp.service.systemd.stacks import dump_on_crash
 
     log = set_up(log_level, log_format or format_from())
     dump_on_crash()
@@ -53,9 +53,9 @@ def _serve(
     from edgeapp.cli.link_up import link_up
     from edgeapp.config.places import places
     from edgeapp.runtime.app import App
-    from edgeapp.service.fallback import Again
-    from edgeapp.service.healthy import Healthy
-    from edgeapp.service.starts import OLDER
+    from edgeapp.service.starts.fallback import Again
+    from edgeapp.service.starts.healthy import Healthy
+    from edgeapp.service.starts.start import OLDER
 
     start = what.start
     if start.mode == "safe":

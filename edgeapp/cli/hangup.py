@@ -16,7 +16,7 @@ def reload_on_hangup(reload: Callable[[], Awaitable[object]], log: Log) -> Itera
 
     A process that `nohup` started outlives its terminal, as it should. On the event loop.
     """
-    from edgeapp.service.control import RefusedError
+    from edgeapp.service.control.server import RefusedError
 
     loop = asyncio.get_running_loop()
     outlives = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN

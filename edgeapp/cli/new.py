@@ -74,8 +74,8 @@ def _expect(folder: Path) -> None:
     one_thread_each()
     from edgeapp.cli.test import write_expected
     from edgeapp.config.device import read_device
-    from edgeapp.service.cases import cases_in, read_case, run_case
     from edgeapp.service.logs import set_up
+    from edgeapp.service.recordings.cases import cases_in, read_case, run_case
 
     device = read_device(folder / "device.yaml")
     for file in cases_in(folder):

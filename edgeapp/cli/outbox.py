@@ -198,7 +198,7 @@ def _running(config: "DeviceConfig", of: "Path | Places | None") -> dict[str, An
     """What the process says that runs: `running` (None: it may not be asked) and its `uplink`."""
     from edgeapp.cli.asking import answer
     from edgeapp.errors import Unavailable
-    from edgeapp.service.control import SOCKET
+    from edgeapp.service.control.server import SOCKET
 
     try:
         uplink = answer(of, "status", window_s=0.0).facts.get("uplink")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgeapp.plan.graph import Plan
     from edgeapp.runtime.app import App
     from edgeapp.runtime.kit import Kit
-    from edgeapp.service.recorder import Recorder
+    from edgeapp.service.recordings.recorder import Recorder
 
 SUFFIX = ".edgerec"
 _LEAST_MB = 1
@@ -107,9 +107,9 @@ def _recorded(
 ) -> "Iterator[App]":
     from edgeapp.runtime.app import App
     from edgeapp.service.privacy import masked
-    from edgeapp.service.recorder import RecordedPipeline, Recorder
-    from edgeapp.service.recording import RecordingWriter
-    from edgeapp.service.replay import header_of
+    from edgeapp.service.recordings.recorder import RecordedPipeline, Recorder
+    from edgeapp.service.recordings.recording import RecordingWriter
+    from edgeapp.service.recordings.replay import header_of
 
     kit = replace(kit, seed=secrets.randbits(32))
     redact = masked(plan)

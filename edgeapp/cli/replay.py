@@ -12,8 +12,8 @@ from edgeapp.cli.arguments import Device, Flag, Sets, existing
 if TYPE_CHECKING:
     from edgeapp.runtime.pipeline import Outcome
     from edgeapp.runtime.status import PipelineStatus
-    from edgeapp.service.dry_run import Said
-    from edgeapp.service.recording import Recording
+    from edgeapp.service.recordings.dry_run import Said
+    from edgeapp.service.recordings.recording import Recording
 
 Folder = Annotated[Path | None, Parameter(metavar="DIR")]
 
@@ -47,10 +47,10 @@ def replay(
 
     one_thread_each()
     from edgeapp.config.device import read_device
-    from edgeapp.service import replay as player
-    from edgeapp.service.dry_run import without_effects
     from edgeapp.service.logs import set_up
-    from edgeapp.service.recording import Recording, RecordingError
+    from edgeapp.service.recordings import replay as player
+    from edgeapp.service.recordings.dry_run import without_effects
+    from edgeapp.service.recordings.recording import Recording, RecordingError
 
     try:
         recording = Recording(file)

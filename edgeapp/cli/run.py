@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edgeapp.runtime.app import App
     from edgeapp.runtime.kit import Kit
     from edgeapp.runtime.pipeline import Outcome
-    from edgeapp.service.starts import Start
+    from edgeapp.service.starts.start import Start
 
     Around = Callable[[tuple[Plan, ...], Kit], AbstractContextManager[App]]
 
@@ -61,7 +61,7 @@ def run(
         log_format: Lines for people or for machines. If not given: $EDGEAPP_LOG, else text.
     """
     from edgeapp.cli.installed import chosen
-    from edgeapp.service.starts import Start, start_of
+    from edgeapp.service.starts.start import Start, start_of
 
     for_s = None if for_ is None else seconds(for_)
     start = Start() if files else start_of()
@@ -110,15 +110,15 @@ def run_files(
     `around` makes the application, and is left once it has ended and was summed up.
     """
     one_thread_each()
-    from edgeapp.service.notify import from_environment
+    from edgeapp.service.systemd.notify import from_environment
 
     notifier = from_environment()
     from edgeapp.cli import serving
     from edgeapp.cli.installed import configured
     from edgeapp.core.clock import MonotonicClock
     from edgeapp.service.logs import format_from, set_up
-    from edgeapp.service.pipeline_files import Given, device_marks, load_or_good
-    from edgeapp.service.stacks import dump_on_crash
+    from edgeapp.service.reloading.pipeline_files import Given, device_marks, load_or_good
+    from edgeapp.service.systemd.stacks import dump_on_crash
 
     texts, marks = serving.texts_of(device), device_marks(device)
     config, changes = configured(device, sets, files)
@@ -141,7 +141,7 @@ def run_files(
                 watch = _watch(link, for_s=for_s, json=json, plain=plain)
             reload = file_watch = None
             if around is None:
-                from edgeapp.service.reload import Reload
+                from edgeapp.service.reloading.reload import Reload
 
                 equip = partial(_equip, link)
                 check_device = partial(configured, device, sets, files)
@@ -156,7 +156,7 @@ def run_files(
                     check_device=check_device,
                 )
                 if watch_files:
-                    from edgeapp.service.file_watch import FileWatch, seen
+                    from edgeapp.service.reloading.file_watch import FileWatch, seen
 
                     file_watch = FileWatch(partial(seen, given), reload, log)
             healthy = None
@@ -210,7 +210,7 @@ def _equip(link: "LinkUp", plans: "Sequence[Plan]", kit: "Kit") -> "Kit":
         RefusedError: it was started without what they need.
     """
     from edgeapp.cli.link_up import needs_broker
-    from edgeapp.service.control import RefusedError
+    from edgeapp.service.control.server import RefusedError
 
     if link.endpoint is None and needs_broker(plans):
         raise RefusedError("nothing was sent to a broker so far: to begin takes a restart")

@@ -12,7 +12,7 @@ from edgeapp.cli.arguments import Device, Files, existing
 from edgeapp.cli.program import program
 
 if TYPE_CHECKING:
-    from edgeapp.service.drop_ins import DropIns
+    from edgeapp.service.systemd.drop_ins import DropIns
 
 UNIT_FOLDER = "/etc/systemd/system/edgeapp.service.d"
 
@@ -53,7 +53,7 @@ def dropins(
     if out is None:
         print("\n".join(f"# {UNIT_FOLDER}/{name}\n{text}" for name, text in made.files.items()))
         return exits.OK
-    from edgeapp.service.drop_in_folder import bring_about
+    from edgeapp.service.systemd.drop_in_folder import bring_about
 
     absent = [folder for folder in (out, *out.parents) if not os.path.lexists(folder)]
     try:
@@ -79,7 +79,7 @@ def _made(files: list[Path], device: Path | None) -> "DropIns":
     from edgeapp.config.places import places
     from edgeapp.plan.load import load
     from edgeapp.service.doctor.machine import Machine
-    from edgeapp.service.drop_ins import drop_ins, needed
+    from edgeapp.service.systemd.drop_ins import drop_ins, needed
 
     installed = places(root=True)  # whoever asks: it is about the service
     if not files and device is None:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeapp.config.places import Places
-from edgeapp.service.good import GoodFiles
+from edgeapp.service.starts.good import GoodFiles
 
 if TYPE_CHECKING:
     from edgeapp.config.device import DeviceConfig
     from edgeapp.runtime.app import App
-    from edgeapp.service.healthy import Healthy
-    from edgeapp.service.starts import Start
+    from edgeapp.service.starts.healthy import Healthy
+    from edgeapp.service.starts.start import Start
 
 
 def texts_of(device: Path | Places | None) -> Mapping[Path, bytes]:
@@ -25,7 +25,7 @@ def texts_of(device: Path | Places | None) -> Mapping[Path, bytes]:
     """
     if not isinstance(device, Places):
         return {}
-    from edgeapp.service.fallback import device_texts  # only a service falls back
+    from edgeapp.service.starts.fallback import device_texts  # only a service falls back
 
     return device_texts(device)
 
@@ -43,8 +43,8 @@ def healthy_of(
     texts: Mapping[Path, bytes],
 ) -> "Healthy":
     """Says when this start is healthy, where the guard looks: whatever the device file says."""
-    from edgeapp.service.fallback import keep_device_texts
-    from edgeapp.service.healthy import Healthy
+    from edgeapp.service.starts.fallback import keep_device_texts
+    from edgeapp.service.starts.healthy import Healthy
 
     clock, log = app.kit.clock, app.kit.log
     end = partial(os.kill, os.getpid(), signal.SIGTERM)

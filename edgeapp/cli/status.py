@@ -32,7 +32,7 @@ def status(*, device: Device = None, json: Flag = False) -> int:
 
 def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
     from edgeapp.cli.words import printable, span
-    from edgeapp.service.starts import Start
+    from edgeapp.service.starts.start import Start
 
     health = facts.get("health") or {}
     word = f", {HEALTH_WORDS[health['health']]}" if health else ""

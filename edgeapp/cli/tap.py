@@ -12,7 +12,7 @@ from edgeapp.cli.asking import answers
 
 if TYPE_CHECKING:
     from edgeapp.core.payload import Payload
-    from edgeapp.service.control import Frame
+    from edgeapp.service.control.server import Frame
 
 _PERIOD_S = 0.1
 
@@ -97,7 +97,7 @@ def _line(frame: "Frame", files: list[Path]) -> str:
 
 
 def _payload(frame: "Frame") -> "Payload":
-    from edgeapp.service.recording_codec import Stored, payload_of, unpack
+    from edgeapp.service.recordings.codec import Stored, payload_of, unpack
 
     arrays = []
     start = 0

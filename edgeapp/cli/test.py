@@ -17,7 +17,7 @@ from edgeapp.errors import Complaint, ConfigError
 if TYPE_CHECKING:
     from edgeapp.config.device import DeviceConfig
     from edgeapp.core.context import Log
-    from edgeapp.service.cases import Case
+    from edgeapp.service.recordings.cases import Case
 
 _HOW_TO = """\
 there is no test case in '{folder}'. One is a file such as door.test.yaml:
@@ -57,8 +57,8 @@ def run_cases(
     from edgeapp.cli.run import one_thread_each
 
     one_thread_each()
-    from edgeapp.service.cases import ENDING, cases_in, read_case
     from edgeapp.service.logs import set_up
+    from edgeapp.service.recordings.cases import ENDING, cases_in, read_case
 
     if not folder.exists():
         raise exits.Quit(exits.NO_INPUT, f"there is no folder '{folder}'")
@@ -101,8 +101,8 @@ def _device(case: "Case", named: Path | None) -> "DeviceConfig":
 
 
 def _run(case: "Case", device: "DeviceConfig", log: "Log", *, update: bool) -> _Result:
-    from edgeapp.service.cases import differences, run_case
-    from edgeapp.service.recording import RecordingError
+    from edgeapp.service.recordings.cases import differences, run_case
+    from edgeapp.service.recordings.recording import RecordingError
 
     result = _Result(case.name, str(case.file), passed=False)
     try:

@@ -182,7 +182,7 @@ def _end(recorder: "Recorder", file: Path, *, json: bool) -> int:
 def _own_cores(device: Path | None, now_ns: Callable[[], int]) -> Callable[[], float | None]:
     """Asks for the cores that the running edgeapp used since it was asked last; 0 while none runs."""
     from edgeapp.cli.asking import listening
-    from edgeapp.service.control import SOCKET
+    from edgeapp.service.control.server import SOCKET
 
     return _RunningLoad(listening(device) / SOCKET, now_ns).cores
 
@@ -232,7 +232,7 @@ def _listener(path: Path) -> int | None:
     import socket
     import struct
 
-    from edgeapp.service.control import short
+    from edgeapp.service.unix_socket import short
 
     try:
         if not path.exists():

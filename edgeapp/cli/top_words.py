@@ -83,7 +83,7 @@ def variant(stage: Facts) -> str:
 def head(facts: Facts) -> list[str]:
     """Device, how it was started, and the way out."""
     from edgeapp.cli.uplink_words import uplink_lines
-    from edgeapp.service.starts import Start
+    from edgeapp.service.starts.start import Start
 
     said = [f"{facts['device']}: edgeapp {facts['version']}, up {words.span(facts['up_s'])}"]
     if sentence := Start(**facts["start"]).sentence():

@@ -15,7 +15,7 @@ from typing import Any, Literal, TextIO, cast
 from edgeapp.core.clock import NS, Clock, MonotonicClock
 from edgeapp.core.context import Log
 from edgeapp.core.revealed import hidden
-from edgeapp.service.journal import Journal, is_journal
+from edgeapp.service.systemd.journal import Journal, is_journal
 
 if "rich" in sys.modules:
     import structlog

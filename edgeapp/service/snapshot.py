@@ -10,7 +10,7 @@ from edgeapp.core.payload import Image
 from edgeapp.plan.graph import StagePlan
 from edgeapp.runtime.app import App
 from edgeapp.runtime.pipeline import Pipeline
-from edgeapp.service.control import RefusedError
+from edgeapp.service.control.server import RefusedError
 from edgeapp.service.privacy import hidden
 
 TTL_S = 60.0

@@ -9,7 +9,7 @@ from edgeapp.cli import asking, exits
 from edgeapp.cli.asking import _service
 from edgeapp.config.places import SYSTEM, Places
 from edgeapp.errors import Unavailable
-from edgeapp.service.control_client import ask
+from edgeapp.service.control.client import ask
 
 
 def listening(folder: Path) -> Path:

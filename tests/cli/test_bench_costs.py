@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edgeapp.cli import exits, main
-from edgeapp.service.replay import sha256_of
+from edgeapp.service.recordings.replay import sha256_of
 from edgeapp.watchdog.costs import CostsError, read_costs
 
 Capture = pytest.CaptureFixture[str]

@@ -9,7 +9,7 @@ import pytest
 from edgeapp.cli.run import _equip
 from edgeapp.config.device import DeviceConfig
 from edgeapp.plan.load import load
-from edgeapp.service.control import RefusedError
+from edgeapp.service.control.server import RefusedError
 from tests.runtime.rig import Rig
 
 OFFLINE: Any = SimpleNamespace(endpoint=None)

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from edgeapp.errors import Unavailable
-from edgeapp.service.control_client import ask
-from edgeapp.service.good import GoodFiles
-from edgeapp.service.starts import healthy_start
+from edgeapp.service.control.client import ask
+from edgeapp.service.starts.good import GoodFiles
+from edgeapp.service.starts.start import healthy_start
 from tests.cli.conftest import PUMP
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edgeapp.cli import main
-from edgeapp.service.control_client import ask
+from edgeapp.service.control.client import ask
 from edgeapp.uplink.outbox import FRESH_S
 from tests.pipelines.device import Running
 from tests.servers.mosquitto import Mosquitto, wait_until

@@ -13,7 +13,7 @@ import pytest
 
 from edgeapp.cli import exits, main
 from edgeapp.cli.replay import replay
-from edgeapp.service.recording import Recording
+from edgeapp.service.recordings.recording import Recording
 from edgeapp.uplink.wire import Envelope
 from tests.cli.conftest import Start
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edgeapp.cli import exits, main
-from edgeapp.service.cases import differences
+from edgeapp.service.recordings.cases import differences
 
 Capture = pytest.CaptureFixture[str]
 

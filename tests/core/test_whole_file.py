@@ -17,9 +17,9 @@ from edgeapp.core.clock import FakeClock
 from edgeapp.core.payload import Signal
 from edgeapp.core.whole_file import read_start, write_whole
 from edgeapp.service.discovery.memory import Memory, write_memory
-from edgeapp.service.good import GoodFiles
-from edgeapp.service.healthy import Healthy
-from edgeapp.service.starts import Start
+from edgeapp.service.starts.good import GoodFiles
+from edgeapp.service.starts.healthy import Healthy
+from edgeapp.service.starts.start import Start
 from edgeapp.testing import context
 from edgeapp.transforms._alarm_store import Alarm, AlarmStore
 from edgeapp.transforms._learned import Learned
@@ -172,7 +172,7 @@ def test_no_more_is_read_than_asked_for_and_a_pipe_is_not_waited_for(tmp_path: P
 OWN_WAY = {
     "core/whole_file.py": "this is it",
     "actions/_clip_file.py": "a stream: written for as long as the clip lasts, then published",
-    "service/recording.py": "a stream, the same",
+    "service/recordings/recording.py": "a stream, the same",
     "outputs/jsonl.py": "lines are appended; the file is turned over when it is full",
     "uplink/disk/store_folder.py": "SQLite syncs its files; here is only its lock",
     "service/bundle.py": "streamed into an archive, searched, and linked to a name that is free",

@@ -20,7 +20,7 @@ import yaml
 
 pytest.importorskip("prometheus_client", reason="the extra 'metrics' is not installed")
 
-from edgeapp.service.metrics import METRICS
+from edgeapp.service.monitoring.metrics import METRICS
 from tests.servers.mosquitto import Mosquitto, free_port, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

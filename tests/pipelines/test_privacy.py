@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgeapp.core.payload import Image
-from edgeapp.service.recording import Recording
+from edgeapp.service.recordings.recording import Recording
 from tests.pipelines.device import COMMAND
 from tests.pipelines.test_clips import FINDER
 from tests.servers.mosquitto import PATIENCE_S, wait_until

@@ -3,7 +3,7 @@
 import zipfile
 from pathlib import Path
 
-from edgeapp.service.drop_ins import MARK
+from edgeapp.service.systemd.drop_ins import MARK
 from tests.servers.bundle import assemble
 
 EDGEAPP = """

@@ -53,7 +53,7 @@ def belt(folder: Path, models: Path, *, name: str = "belt", top: str = "") -> Pl
 
 def keep_costs(plan: Plan, data_dir: Path) -> None:
     """Write the costs of a `belt`, as `bench` would."""
-    from edgeapp.service.replay import sha256_of
+    from edgeapp.service.recordings.replay import sha256_of
 
     def rung(cpu_s: float, **facts: Any) -> RungCosts:
         return RungCosts(100, cpu_s, cpu_s, cpu_s, **facts)

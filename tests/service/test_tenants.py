@@ -62,7 +62,7 @@ def _costs(plan: Plan, *, answered: int = 100) -> Costs:
     def rung(cpu_s: float, packets: int = 100, **facts: object) -> RungCosts:
         return RungCosts(packets, cpu_s, cpu_s, cpu_s * 1.5, **facts)  # type: ignore[arg-type]
 
-    from edgeapp.service.replay import sha256_of
+    from edgeapp.service.recordings.replay import sha256_of
 
     detect = tuple(
         rung(

@@ -15,7 +15,7 @@ from edgeapp.config.places import SYSTEM
 from edgeapp.core.needs import Needs
 from edgeapp.core.secret import Secret
 from edgeapp.service.doctor.machine import Machine, Ran
-from edgeapp.service.drop_ins import LOCAL, NAMES, NEWER_SYSTEMD, RUNS, drop_ins
+from edgeapp.service.systemd.drop_ins import LOCAL, NAMES, NEWER_SYSTEMD, RUNS, drop_ins
 from tests.systemd.test_unit import MOST_EXPOSURE
 from tests.systemd.units import NAME, exposure, laid_out, verify
 from tests.systemd.units import settings as settings_of

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edgeapp.service.drop_ins import FOLDER, drop_ins
+from edgeapp.service.systemd.drop_ins import FOLDER, drop_ins
 from tests.servers.mosquitto import wait_until
 from tests.servers.systemd import Machine, MachinesMissingError
 from tests.systemd.test_drop_ins import EVERYTHING, config

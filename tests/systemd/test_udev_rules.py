@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from edgeapp.service.drop_ins import USER
+from edgeapp.service.systemd.drop_ins import USER
 
 PART = re.compile(r'([A-Z]+)(\{[\w/.]+\})?(==|!=|=|\+=|:=)"([^"]*)"')
 MATCHES, SETS = {"SUBSYSTEM", "KERNEL", "ACTION"}, {"GROUP", "MODE", "RUN"}

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from urllib.parse import urlsplit
 
-from edgeapp.service.device_classes import DeviceClass, classes_of
 from edgeapp.service.doctor.case import Case
 from edgeapp.service.doctor.finding import Check, Finding, failed, ok, unseen, warning
 from edgeapp.service.doctor.machine import may_open
+from edgeapp.service.systemd.device_classes import DeviceClass, classes_of
 
 STREAM_S = 3.0
 """How long a network camera may take to answer."""

@@ -11,8 +11,8 @@ from edgeapp.config.device import OutboxConfig
 from edgeapp.core.message import Priority
 from edgeapp.service.doctor.case import Case
 from edgeapp.service.doctor.finding import Check, Finding, failed, ok, unseen, warning
+from edgeapp.service.monitoring.wear import size_below
 from edgeapp.service.outbox_look import look
-from edgeapp.service.wear import size_below
 from edgeapp.uplink.disk.store_reader import StoreReader
 
 _MB = 1024 * 1024

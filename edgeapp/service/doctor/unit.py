@@ -6,9 +6,9 @@ from edgeapp.errors import ConfigError
 from edgeapp.runtime.status import State
 from edgeapp.service.doctor.case import UNIT, Case
 from edgeapp.service.doctor.finding import Check, Finding, failed, ok, unseen, warning
-from edgeapp.service.drop_in_folder import differences
-from edgeapp.service.drop_ins import FOLDER, drop_ins
-from edgeapp.service.starts import OLDER
+from edgeapp.service.starts.start import OLDER
+from edgeapp.service.systemd.drop_in_folder import differences
+from edgeapp.service.systemd.drop_ins import FOLDER, drop_ins
 
 _MANY_RESTARTS = 3
 _ILL: frozenset[State] = frozenset({"failed", "stuck"})

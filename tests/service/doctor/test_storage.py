@@ -12,7 +12,7 @@ from edgeapp.core.clock import MonotonicClock
 from edgeapp.core.message import Message
 from edgeapp.service.doctor import storage
 from edgeapp.service.doctor.machine import Ran
-from edgeapp.service.wear import size_below
+from edgeapp.service.monitoring.wear import size_below
 from edgeapp.testing.stage import LogBook
 from edgeapp.uplink.durable_outbox import DurableOutbox
 from edgeapp.uplink.wall_clock import WallClock

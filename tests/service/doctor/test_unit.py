@@ -10,7 +10,7 @@ from edgeapp.core.needs import Needs
 from edgeapp.service.doctor import unit
 from edgeapp.service.doctor.case import unit_facts
 from edgeapp.service.doctor.machine import Ran
-from edgeapp.service.drop_ins import FOLDER, drop_ins
+from edgeapp.service.systemd.drop_ins import FOLDER, drop_ins
 from tests.service.doctor.ward import Ward, found, verdicts
 
 

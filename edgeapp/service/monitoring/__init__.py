@@ -1,0 +1,1 @@
+"""How the device is, for those who watch over it."""

@@ -1,0 +1,1 @@
+"""Recordings, replays and test cases: what sources gave, kept and played again."""

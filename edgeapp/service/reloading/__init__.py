@@ -1,0 +1,1 @@
+"""Going over to changed files while the application runs."""

@@ -1,0 +1,1 @@
+"""What edgeapp and systemd tell each other."""
