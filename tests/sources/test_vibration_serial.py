@@ -3,9 +3,8 @@
 import shutil
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -126,39 +125,44 @@ def test_numbers_keep_their_sign_at_every_width(width: int) -> None:
 # The source
 
 
-@contextmanager
-def talking(
-    line: Line, *pieces: bytes | Callable[[], None], pause_s: float = 0.0
-) -> Iterator[None]:
-    """Send the pieces, again and again from the last, from another thread."""
-    done = threading.Event()
+class Talking(FakeClock):
+    """A clock. Whenever a source is about to wait for the line, the next piece has been sent.
 
-    def talk() -> None:
-        time.sleep(0.1)  # what came before the line was opened is not read
-        for piece in pieces:
-            if callable(piece):
-                piece()
-            else:
-                line.send(piece)
-            time.sleep(pause_s)
-        done.wait()
+    So each is read before the next one comes, and none before the line is open; nobody hurries.
+    """
 
-    thread = threading.Thread(target=talk, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+    def __init__(
+        self, line: Line, *pieces: bytes | Callable[[], None], look_s: float = 0.0
+    ) -> None:
+        """`look_s`: so much time passes whenever somebody looks."""
+        super().__init__()
+        self._line = line
+        self._pieces = iter(pieces)
+        self._look_s = look_s
+
+    def now_ns(self) -> int:
+        self.advance(self._look_s)
+        return super().now_ns()
+
+    def wait(self, event: threading.Event, timeout_s: float) -> bool:
+        piece = next(self._pieces, b"")
+        if callable(piece):
+            piece()
+        else:
+            self._line.send(piece)
+        return super().wait(event, timeout_s)
 
 
 def scans(first: int, count: int) -> list[list[int]]:
     return [[n, -n] for n in range(first, first + count)]
 
 
-def heard(line: Line, limit: int, **options: Any) -> Ran:
+def heard(line: Line, limit: int, *pieces: bytes, **options: Any) -> Ran:
     return run_source(
-        Vibration, {"device": f"serial:{line.path}", "block_s": 0.1, **options}, limit=limit
+        Vibration,
+        {"device": f"serial:{line.path}", "block_s": 0.1, **options},
+        limit=limit,
+        clock=Talking(line, *pieces),
     )
 
 
@@ -169,8 +173,7 @@ def line() -> Iterator[Line]:
 
 
 def test_samples_come_scaled_with_names_units_and_rate_of_the_sensor(line: Line) -> None:
-    with talking(line, format_frame(100, unit=2, scale=0.5), samples_frame(0, scans(0, 20))):
-        ran = heard(line, 1)
+    ran = heard(line, 1, format_frame(100, unit=2, scale=0.5), samples_frame(0, scans(0, 20)))
     (signal,) = ran.values
     assert (signal.rate_hz, signal.channels, signal.units) == (100, ("x", "y"), ("m/s²", "m/s²"))
     assert signal.samples[:, 2] == pytest.approx([9.80665, -9.80665])
@@ -181,15 +184,15 @@ def test_lost_frames_are_lost_exactly_and_no_block_spans_the_gap(line: Line) -> 
     start = (1 << 32) - 10
     damaged = bytearray(samples_frame(start + 20, scans(20, 10)))
     damaged[9] ^= 1
-    with talking(
+    ran = heard(
         line,
+        4,
         samples_frame(7, scans(7, 3)),  # before the format is known it cannot be read
         format_frame(100),
         samples_frame(start, scans(0, 10)) + samples_frame(start + 10, scans(10, 10)),
         bytes(damaged) + b"rubbish\xa5",
         samples_frame(start + 57, scans(57, 10)) + samples_frame(start + 67, scans(67, 10)),
-    ):
-        ran = heard(line, 4)
+    )
     assert [2 * value.samples[0, 0] for value in ran.values] == [0, 10, 57, 67]
     assert [packet.lost for packet in ran.packets] == [0, 0, 4, 0]
     before, behind = ran.packets[1:3]
@@ -199,21 +202,14 @@ def test_lost_frames_are_lost_exactly_and_no_block_spans_the_gap(line: Line) -> 
 
 
 def test_an_unplugged_line_is_waited_for(line: Line) -> None:
-    with talking(line, format_frame(100), samples_frame(0, scans(0, 10)), line.unplug, pause_s=0.1):
-        ran = run_source(Vibration, {"device": f"serial:{line.path}", "block_s": 0.1}, epochs=2)
+    talking = Talking(line, format_frame(100), samples_frame(0, scans(0, 10)), line.unplug)
+    options = {"device": f"serial:{line.path}", "block_s": 0.1}
+    ran = run_source(Vibration, options, epochs=2, clock=talking)
     assert len(ran.packets) == 1
     gone, absent = [e[2]["problem"] for e in ran.log.events if "unavailable" in e[1]]
     assert "is gone" in gone
     assert "cannot open" in absent
     assert ran.meters.faults == 0
-
-
-class HurryingClock(FakeClock):
-    """Half a second passes whenever somebody looks."""
-
-    def now_ns(self) -> int:
-        self.advance(0.5)
-        return super().now_ns()
 
 
 @pytest.mark.parametrize(
@@ -237,12 +233,11 @@ class HurryingClock(FakeClock):
 def test_what_cannot_be_understood_is_said(
     line: Line, sent: list[bytes], options: dict[str, Any], says: str
 ) -> None:
-    with talking(line, *sent, pause_s=0.01):
-        ran = run_source(
-            Vibration,
-            {"device": f"serial:{line.path}", "block_s": 1.0, **options},
-            clock=HurryingClock(),
-        )
+    ran = run_source(
+        Vibration,
+        {"device": f"serial:{line.path}", "block_s": 1.0, **options},
+        clock=Talking(line, *sent, look_s=0.5),
+    )
     (problem,) = [e[2]["problem"] for e in ran.log.events if "unavailable" in e[1]]
     assert says in problem
     assert ran.meters.faults == 0
@@ -266,8 +261,7 @@ def test_every_sample_of_a_fast_sensor_arrives(line: Line) -> None:
     for first in range(0, 4000, 100):
         stream += samples_frame(first, numbers[first : first + 100].tolist(), width=3)
     pieces = [stream[at : at + 333] for at in range(0, len(stream), 333)]
-    with talking(line, *pieces):
-        ran = heard(line, 29, block_s=100 / 26_667)
+    ran = heard(line, 29, *pieces, block_s=100 / 26_667)
     got = np.concatenate([value.samples for value in ran.values], axis=1).T
     assert np.array_equal(got, numbers[: len(got)].astype(np.float32))
     assert len(got) == 2900
