@@ -51,7 +51,7 @@ def chain(*stages: tuple[str, type[Any], dict[str, Any]], **changes: dict[str, A
 
 def all_threads_end() -> None:
     """Wait for every thread of the pipelines called «test»; fails when one stays."""
-    deadline_s = time.monotonic() + 20
+    deadline_s = time.monotonic() + 60
     while ours := [t for t in threading.enumerate() if t.name.startswith("test/")]:
         assert time.monotonic() < deadline_s, ours
         ours[0].join(0.1)
@@ -75,7 +75,7 @@ class Rig:
             log=self.log,
             data_dir=self.data_dir,
             seed=0,
-            drain_s=5.0,
+            drain_s=60.0,  # so long only where something is stuck
         )
 
     def run(

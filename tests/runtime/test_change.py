@@ -54,7 +54,7 @@ def while_running(
         stop = asyncio.Event()
         running = asyncio.ensure_future(app.run(stop))
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await script(app, stop)
         finally:
             stop.set()

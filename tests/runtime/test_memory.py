@@ -257,8 +257,8 @@ def test_memory_that_was_not_taken_goes_on_to_the_next(rig: Rig) -> None:
         await some(taps[0])
         late = named("belt", taps[1], ("tally", Tally, {}), ("late", Late, {}))
         await app.change({"belt"}, [late])
-        await asyncio.sleep(0.05)
-        assert app.pipelines[0].state == "starting"
+        while app.pipelines[0].state != "starting":
+            await asyncio.sleep(0.001)
         await app.change({"belt"}, [tally(taps[2])])
         await some(taps[2])
 

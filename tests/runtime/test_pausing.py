@@ -18,7 +18,7 @@ from tests.runtime.test_events import Fragile
 
 
 async def until(met: Callable[[], Any]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not met():
             await asyncio.sleep(0.001)
 

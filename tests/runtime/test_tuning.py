@@ -5,13 +5,13 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, ClassVar
 
-from edgeapp.api import Context, Field, Live, Options, Packet, Score, transform
+from edgeapp.api import Context, Emit, Field, Live, Options, Packet, Score, source, transform
 from edgeapp.plan.graph import Plan
 from edgeapp.plan.tuning import tuned
 from edgeapp.runtime.pipeline import Pipeline
 from edgeapp.runtime.supervise import supervise
 from edgeapp.testing import Pause, Script, Scripted
-from tests.runtime.parts import Tap, numbers
+from tests.runtime.parts import NoOptions, Tap, numbers
 from tests.runtime.rig import Rig, all_threads_end, chain
 
 
@@ -44,6 +44,23 @@ class Add:
         return Score(packet.value.value + self.options.more)
 
 
+@source("until", live=False)
+class Until:
+    """Gives 2000 numbers, and a thousand more once the test has tuned: most often while they come."""
+
+    tuned: ClassVar[threading.Event] = threading.Event()
+
+    def __init__(self, options: NoOptions, context: Context) -> None:
+        self.tuned.clear()
+
+    def run(self, emit: Emit[Score], /) -> None:
+        for value in numbers(2000):
+            emit(value)
+        assert self.tuned.wait(60)
+        for value in numbers(1000, 2000):
+            emit(value)
+
+
 def tune(pipeline: Pipeline, value: str) -> None:
     pipeline.tune(tuned(pipeline.plan.stages["add"], "more", value))
 
@@ -72,7 +89,7 @@ class Flow:
             pipeline, stop = Pipeline(self.plan, self.rig.kit), asyncio.Event()
             running = asyncio.ensure_future(supervise(pipeline, stop))
             try:
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     await script(pipeline)
             finally:
                 stop.set()
@@ -97,21 +114,19 @@ async def again(pipeline: Pipeline) -> None:
 def test_it_is_applied_before_the_next_packet_on_the_thread_of_the_stage(rig: Rig) -> None:
     out: list[Any] = []
     Add.tuned_on = []
-    script = Script(*numbers(2000), Pause(0.2), *numbers(1000, 2000))
-    plan = chain(
-        ("source", Scripted, {"script": script}), ("add", Add, {}), ("tap", Tap, {"into": out})
-    )
+    plan = chain(("until", Until, {}), ("add", Add, {}), ("tap", Tap, {"into": out}))
 
     async def during(pipeline: Pipeline, _stop: asyncio.Event) -> None:
         while pipeline.meters["add"].done < 100:
             await asyncio.sleep(0)
         tune(pipeline, "10000")
+        Until.tuned.set()
 
     rig.run(plan, during)
     values = [packet.value.value for packet in out]
     first = next(n for n, value in enumerate(values) if value >= 10_000)
     assert values == [*range(first), *range(10_000 + first, 13_000)]
-    assert Add.tuned_on == ["test/source/source"]
+    assert Add.tuned_on == ["test/until/source"]
 
 
 def test_packets_after_that_pay_nothing_for_it(rig: Rig) -> None:
@@ -164,7 +179,7 @@ def test_a_stage_that_raises_then_is_built_with_the_new_value(rig: Rig) -> None:
     """That is its fault, and counted as one; no packet is lost by it."""
     out: list[Any] = []
     plan = chain(
-        ("source", Scripted, {"script": Script(*numbers(2000), Pause(0.2), *numbers(1000, 2000))}),
+        ("until", Until, {}),
         ("add", Add, {"refuses": 10_000}),
         ("tap", Tap, {"into": out}),
     )
@@ -173,6 +188,7 @@ def test_a_stage_that_raises_then_is_built_with_the_new_value(rig: Rig) -> None:
         while pipeline.meters["add"].done < 100:
             await asyncio.sleep(0)
         tune(pipeline, "10000")
+        Until.tuned.set()
 
     _, status = rig.run(plan, during)
     values = [packet.value.value for packet in out]

@@ -265,8 +265,8 @@ class Proxy:
                 for start in range(0, len(data), step):
                     await way.flows.wait()
                     piece = self._perhaps_corrupted(data[start : start + step], way)
+                    way.passed += len(piece)  # before anybody can have got it
                     writer.write(piece)
-                    way.passed += len(piece)
                     await writer.drain()
                     if rate:
                         await asyncio.sleep(len(piece) / rate)
