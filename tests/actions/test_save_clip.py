@@ -494,10 +494,12 @@ def test_a_clip_whose_camera_is_gone_is_completed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without waiting for the next picture, which may never come; what comes later is kept too."""
-    monkeypatch.setattr("edgeapp.actions._clip_writer._IDLE_S", 0.02)
     with saver(tmp_path) as stage:
         for one in in_time(*film(0, 2), found(1.9, "person")):
             stage.act(one)
+        monkeypatch.setattr("edgeapp.actions._clip_writer._IDLE_S", 0.02)
+        with stage._writer._changed:
+            stage._writer._changed.notify()  # it waits for longer
         for _ in range(500):
             if names(tmp_path) == ["test-clip-00000001.mp4"]:
                 break

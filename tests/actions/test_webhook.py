@@ -21,6 +21,7 @@ from edgeapp.actions.webhook import Webhook, WebhookOptions
 from edgeapp.api import BadPacket, Detections, Event, Packet, Score, Stopping, Unavailable
 from edgeapp.core.clock import Clock, FakeClock, MonotonicClock
 from edgeapp.testing.stage import context
+from tests.actions.leaping import Leaping
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -207,21 +208,25 @@ def test_the_time_limit_holds(part: Callable[[socket.socket], None]) -> None:
     with serving(part) as server, pytest.raises(BadPacket, match="did not answer in time") as told:
         hook(server.url, MonotonicClock(), limit_s=0.3).act(EVENT)
     assert told.value.reason == "undelivered"
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
-def test_a_server_that_says_yes_and_then_dawdles_has_said_yes() -> None:
+def test_a_server_that_says_yes_and_then_dawdles_has_said_yes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Sending again would be twice; and the time limit holds all the same."""
+    clock = Leaping(monkeypatch)
 
     def dawdling(connection: socket.socket) -> None:
         with suppress(OSError):
             connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+            clock.leap(300)
             dripping(connection)
 
     began = time.monotonic()
     with serving(dawdling) as server:
-        hook(server.url, MonotonicClock(), limit_s=0.3).act(EVENT)
-    assert time.monotonic() - began < 5
+        hook(server.url, MonotonicClock(), limit_s=300).act(EVENT)
+    assert time.monotonic() - began < 30
     assert len(server.requests) == 1
 
 
@@ -284,7 +289,7 @@ def test_a_stop_does_not_wait_for_a_server_that_does_not_answer(
             with pytest.raises(Stopping):
                 stage.act(EVENT)
         timer.join()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_a_stop_does_not_wait_for_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,11 +305,11 @@ def test_a_stop_does_not_wait_for_a_connection(monkeypatch: pytest.MonkeyPatch) 
         around = context("tell", clock=MonotonicClock())
         url = f"http://127.0.0.1:{port}/"
         checked = WebhookOptions.model_validate({"url": url, "limit_s": 300, "retries": 0})
-        threading.Timer(0.2, around.stopping.set).start()
         began = time.monotonic()
+        threading.Timer(0.2, around.stopping.set).start()
         with pytest.raises(BadPacket, match="did not answer in time"):
             Webhook(checked, around).act(EVENT)
-        assert 0.2 < time.monotonic() - began < 5
+        assert 0.2 < time.monotonic() - began < 30
         for one in waiting:
             one.close()
 

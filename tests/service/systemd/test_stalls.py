@@ -12,9 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.mosquitto import wait_until
+
 pytestmark = pytest.mark.slow
 
 LIMIT_S = 120.0
+HANG_S = 4
+"""Of every stage. On a busy machine one that does not stall may wait for a core for a second."""
 WATCHDOG_S = 4.0
 
 PLUGINS = '''\
@@ -29,6 +33,7 @@ class O(Options):
 def stall(context):
     file = Path(os.environ["STALL"])
     if file.exists() and file.read_text() == context.id:
+        file.with_suffix(".begun").touch()
         if context.id == "holds":
             ctypes.PyDLL(None).usleep(60_000_000)
         time.sleep(60)
@@ -81,15 +86,15 @@ class Says:
         return None
     def deliver(self, data: bytes, /) -> None: ...
 '''
-PIPELINE = """\
+PIPELINE = f"""\
 name: porch
 stages:
-  beats: {source: beats, hang_s: 1}
-  passes: {transform: passes, hang_s: 1}
-  loops: {transform: passes_async, hang_s: 1}
-  holds: {transform: passes, hang_s: 1}
-  acts: {action: acts, hang_s: 1}
-  says: {output: says, from: holds, hang_s: 1}
+  beats: {{source: beats, hang_s: {HANG_S}}}
+  passes: {{transform: passes, hang_s: {HANG_S}}}
+  loops: {{transform: passes_async, hang_s: {HANG_S}}}
+  holds: {{transform: passes, hang_s: {HANG_S}}}
+  acts: {{action: acts, hang_s: {HANG_S}}}
+  says: {{output: says, from: holds, hang_s: {HANG_S}}}
 """
 
 
@@ -140,10 +145,12 @@ class Service:
         return False
 
     def stall(self, stage: str) -> None:
-        """Let a stage stall from now on."""
+        """Let a stage stall, and wait until it does."""
         draft = self._stall.with_suffix(".draft")
         draft.write_text(stage)
         draft.rename(self._stall)
+        begun = self._stall.with_suffix(".begun")
+        wait_until(begun.exists, f"{stage} stalls", patience_s=LIMIT_S)
 
     def log(self) -> str:
         """What it logged so far."""
