@@ -126,7 +126,11 @@ def test_the_socket_may_lie_deeper_than_its_address_is_long(tmp_path: Path) -> N
 
 def test_status_says_how_every_stage_is(tmp_path: Path) -> None:
     async def script(_app: App, _verbs: Verbs) -> None:
-        [frame] = await asked(tmp_path, "status", window_s=0.1)
+        window_s = 0.1
+        [frame] = await asked(tmp_path, "status", window_s=window_s)
+        while not frame.facts["pipelines"][0]["stages"][0]["rate_hz"]:  # on a busy machine
+            window_s *= 2
+            [frame] = await asked(tmp_path, "status", window_s=window_s)
         assert frame.facts["pid"] == os.getpid()
         [pipeline] = frame.facts["pipelines"]
         assert (pipeline["name"], pipeline["state"]) == ("test", "running")
@@ -417,7 +421,7 @@ def test_clients_that_never_read_are_hung_up_on(
             for client in clients:
                 client.connect(str(tmp_path / SOCKET))
                 client.sendall(b'{"verb": "much"}\n')
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await asyncio.sleep(0.05)
                 while descriptors() > before + len(clients):
                     await asyncio.sleep(0.01)

@@ -38,7 +38,7 @@ def well(_case: Case) -> Iterator[Finding]:
 
 def test_a_check_that_hangs_breaks_or_may_not_look_ends_no_other(tmp_path: Path) -> None:
     case = Ward(tmp_path).case()
-    findings = list(examine(case, (hangs, breaks, may_not, well), most_s=0.2))
+    findings = list(examine(case, (hangs, breaks, may_not, well), most_s=1.0))
     HANGS.set()
     assert [(one.check, one.verdict) for one in findings] == [
         ("hangs", "unseen"),
@@ -62,8 +62,8 @@ def test_a_machine_of_which_nothing_is_known_is_looked_at_to_the_end(tmp_path: P
 
 
 def test_a_program_is_killed_when_it_takes_too_long() -> None:
-    ran = run_program(("sleep", "30"), 0.1)
+    ran = run_program(("sleep", "300"), 0.1)
     assert ran.code is None
     assert "did not answer within" in ran.problem
-    assert run_program(("no-such-program-here",), 1).code is None
-    assert run_program(("echo", "hello"), 5).out == "hello\n"
+    assert run_program(("no-such-program-here",), 60).code is None
+    assert run_program(("echo", "hello"), 60).out == "hello\n"

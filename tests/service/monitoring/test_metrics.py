@@ -29,6 +29,7 @@ from edgeapp.service.governor_state import governor_facts
 from edgeapp.service.monitoring import endpoints as module
 from edgeapp.service.monitoring.endpoints import Monitoring
 from edgeapp.service.monitoring.health import MOST_REASONS, Health
+from edgeapp.service.monitoring.http import Answer
 from edgeapp.service.monitoring.machine_facts import machine_facts
 from edgeapp.service.monitoring.metrics import BOUNDS_S, METRICS, Facts, render
 from edgeapp.service.monitoring.silence import Silence
@@ -207,12 +208,14 @@ def while_monitored(
         health = Health(app, safe=safe)
         monitoring = Monitoring(app, health, uplink=none, governor=none, data_dir=folder)
         stop = asyncio.Event()
-        answering = asyncio.ensure_future(monitoring.run(config or MetricsConfig(port, None)))
+        where = config or MetricsConfig(port, None)
+        answering = asyncio.ensure_future(monitoring.run(where))
         running = asyncio.ensure_future(app.run(stop))
         looking = asyncio.ensure_future(health.run())
         try:
             async with asyncio.timeout(30):
-                await asyncio.sleep(0.05)
+                while not (answering.done() or await is_listened_on(where)):
+                    await asyncio.sleep(0.01)
                 await script(app, port)
         finally:
             stop.set()
@@ -223,6 +226,18 @@ def while_monitored(
 
     asyncio.run(main())
     return rig
+
+
+async def is_listened_on(where: MetricsConfig) -> bool:
+    try:
+        if where.socket is not None:
+            _, writer = await asyncio.open_unix_connection(str(where.socket))
+        else:
+            _, writer = await asyncio.open_connection("127.0.0.1", where.port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 async def asked(port: int, path: str) -> tuple[int, str]:
@@ -317,18 +332,26 @@ def test_who_asks_at_the_same_time_gets_the_same(
     """A disk that hangs costs one thread, not one for each scrape; and the loop goes on."""
     import threading
 
-    answers, calls = threading.Event(), []
+    answers, calls, asking = threading.Event(), [], []
+    metrics = Monitoring.metrics
+
+    async def counted(self: Monitoring) -> Answer:
+        asking.append(self)
+        return await metrics(self)
+
+    monkeypatch.setattr(Monitoring, "metrics", counted)
 
     def hanging(folder: Path) -> dict[str, float]:
         calls.append(folder)
-        answers.wait(20)
+        answers.wait(60)
         return {}
 
     monkeypatch.setattr("edgeapp.service.monitoring.machine_facts.machine_facts", hanging)
 
     async def script(_app: App, port: int) -> None:
         scrapes = [asyncio.ensure_future(asked(port, "/metrics")) for _ in range(4)]
-        await asyncio.sleep(0.1)
+        while len(asking) < len(scrapes):
+            await asyncio.sleep(0.01)
         assert await asked(port, "/healthz") == (200, "ok\n")
         answers.set()
         assert {status for status, _ in await asyncio.gather(*scrapes)} == {200}
