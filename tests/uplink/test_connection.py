@@ -92,7 +92,14 @@ def test_a_broker_that_refuses_5_is_spoken_to_in_3_1_1_and_at_once_the_next_time
 def test_a_broker_that_meets_5_with_silence_or_a_hang_up_is_asked_three_times(
     silent: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "ANSWER_S", 0.1)
+    opened = MqttConnection.open
+
+    async def patient(self: MqttConnection) -> None:
+        """Only where it is to be silent, its silence is soon noticed."""
+        monkeypatch.setattr(session, "ANSWER_S", 0.1 if self.protocol == "5" else 30.0)
+        await opened(self)
+
+    monkeypatch.setattr(MqttConnection, "open", patient)
     versions: list[int] = []
 
     async def old(peer: Peer) -> None:

@@ -466,10 +466,10 @@ def test_at_a_high_rate_messages_go_in_batches(monkeypatch: pytest.MonkeyPatch) 
     """The first goes at once; those that follow closely wait for each other."""
     monkeypatch.setattr(traffic, "LINGER_S", 0.5)
 
-    async def story() -> None:
+    async def story(_loop: VirtualLoop) -> None:
         device = Device(FakeBroker())
         running = asyncio.create_task(device.uplink.run(device.stop))
-        await device.settle_down()
+        await asyncio.sleep(1.0)  # nothing was sent for a while
         for n in range(4):
             device.offer(n)
             await device.settle_down()
@@ -479,7 +479,7 @@ def test_at_a_high_rate_messages_go_in_batches(monkeypatch: pytest.MonkeyPatch) 
         device.stop.set()
         await running
 
-    play(story)
+    virtual.play(story)
 
 
 events = st.lists(st.sampled_from(("offer", "offer", "acknowledge", "lose", "run")), max_size=40)

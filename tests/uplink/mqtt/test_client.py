@@ -320,10 +320,13 @@ def test_tap_shows_what_is_retained_and_what_comes(mosquitto: Mosquitto) -> None
 
 
 def test_a_tap_on_a_broker_that_goes_away_says_so(mosquitto: Mosquitto) -> None:
+    with Running(mosquitto.port) as device:  # which leaves its status there
+        wait_until(lambda: device.uplink.statistics().connected, "a connection")
+
     async def story() -> None:
-        endpoint = Endpoint("127.0.0.1", mosquitto.port)
-        watching = asyncio.create_task(tap(endpoint, ["edgeapp/#"], lambda _: None))
-        await asyncio.sleep(0.5)
+        endpoint, got = Endpoint("127.0.0.1", mosquitto.port), asyncio.Event()
+        watching = asyncio.create_task(tap(endpoint, ["edgeapp/#"], lambda _: got.set()))
+        await got.wait()
         mosquitto.stop()
         with pytest.raises(Unavailable, match="lost"):
             await watching
