@@ -92,7 +92,7 @@ def test_a_truncated_video(
     file.write_bytes(data[: int(len(data) * part)])
 
     def enough(log: str) -> bool:
-        return "unavailable, retrying" in log or '"ending": "finished", "event": "pip' in log
+        return "unavailable, retrying" in log or '"pipeline": "other", "ending": "finished"' in log
 
     trial = attempt(tmp_path, watching(file, "speed: fast"), until=enough)
     unharmed(trial)
