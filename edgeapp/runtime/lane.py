@@ -34,10 +34,13 @@ class Node:
                 self.idle()
                 return
             burst = passed
-        out = self.slot.handle(burst)
-        if out:
-            for consumer in self.consumers:
-                consumer.push(out)
+        # Of what takes long, the first answer must not wait for those behind it.
+        alone = len(burst) > 1 and self.slot.one_by_one
+        for part in [[packet] for packet in burst] if alone else (burst,):
+            out = self.slot.handle(part)
+            if out:
+                for consumer in self.consumers:
+                    consumer.push(out)
 
     def idle(self) -> None:
         """No packet comes here: let every stage behind see to what it does beside them."""

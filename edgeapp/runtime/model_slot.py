@@ -18,6 +18,8 @@ from edgeapp.runtime.slot import Slot
 class ModelSlot(Slot):
     """A model stage: refuses what is too old, then asks the model, and measures what that costs."""
 
+    one_by_one = True
+
     def __init__(
         self,
         plan: StagePlan,

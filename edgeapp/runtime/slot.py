@@ -59,6 +59,9 @@ class Backoff:
 class Slot:
     """Where one stage sits. Subclasses say how a stage of their kind answers one packet."""
 
+    one_by_one = False
+    """Whether each answer goes on before the next packet of a burst is looked at."""
+
     def __init__(
         self, plan: StagePlan, pipeline: str, kit: Kit, life: Life, meters: StageMeters
     ) -> None:

@@ -14,8 +14,11 @@ from edgeapp.api import (
     Options,
     Packet,
     Score,
+    Tensors,
+    TensorSpecs,
     Unavailable,
     action,
+    model,
     output,
     transform,
 )
@@ -249,3 +252,21 @@ class Tap:
     def encode(self, packet: Packet[Score]) -> Message | None:
         self.into.append(packet)
         return None
+
+
+@model("ask")
+class Ask:
+    """Gives what a model gives, and tells the list when it is asked."""
+
+    def __init__(self, options: TapOptions, context: Context) -> None:
+        self._into: list[Any] = options.into
+
+    def accept(self, inputs: TensorSpecs, outputs: TensorSpecs, /) -> None:
+        pass
+
+    def feed(self, value: Score, /, *, into: Tensors) -> None:
+        self._into.append("asked")
+        into["x"][:] = value.value
+
+    def decode(self, outputs: Tensors, _feed: None, /) -> Score:
+        return Score(float(outputs["y"][0, 0]))

@@ -1,12 +1,19 @@
 """What a stage makes of packets: one, none or many, and what is carried along."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from edgeapp.core.clock import FakeClock
+from edgeapp.models.session import Pool
+from edgeapp.plan.graph import VariantPlan
 from edgeapp.runtime.pipeline import Pipeline
 from edgeapp.runtime.status import status_of
 from edgeapp.runtime.stepped import run_stepped
 from edgeapp.testing import Abort, Script, Scripted
+from tests.models.conftest import made_in
 from tests.runtime.parts import (
+    Ask,
     BadEvery,
     Double,
     DoubleMany,
@@ -14,6 +21,7 @@ from tests.runtime.parts import (
     KeepEven,
     Say,
     Tap,
+    TapOptions,
     Thrice,
     numbers,
 )
@@ -92,6 +100,25 @@ def test_a_burst_is_answered_in_one_call(stepped_rig: Rig) -> None:
     assert [p.value.value for p in out] == [0, 0, 0, 2, 2, 2]
 
 
+def test_of_a_burst_each_answer_of_a_model_goes_on_at_once(
+    stepped_rig: Rig, tmp_path: Path
+) -> None:
+    """A model takes long: the first answer does not wait for those behind it."""
+    out: list[Any] = []
+    file = made_in(tmp_path)("half.onnx", factor=0.5)
+    plan = chain(
+        source(*numbers(2)),
+        ("thrice", Thrice, {}),
+        ("ask", Ask, {"into": out}),
+        ("end", Tap, {"into": out}),
+        ask={"variants": (VariantPlan("half", file, TapOptions(into=out)),)},
+    )
+    pool = Pool(stepped_rig.clock)
+    run_stepped(Pipeline(plan, replace(stepped_rig.kit, pool=pool)))
+    assert out[0::2] == ["asked"] * 6
+    assert [p.value.value for p in out[1::2]] == [0.0, 0.0, 0.0, 0.5, 0.5, 0.5]
+
+
 def test_a_burst_that_fails_is_retried_packet_by_packet(stepped_rig: Rig) -> None:
     """Exact blame: only the packet at fault is dropped."""
     out: list[Any] = []
@@ -160,8 +187,6 @@ def test_two_stepped_runs_are_the_same(tmp_path: Any) -> None:
     """Bit for bit: keys, times and messages."""
     runs = []
     for _ in range(2):
-        from edgeapp.core.clock import FakeClock
-
         rig = Rig(tmp_path, clock=FakeClock())
         out: list[Any] = []
         stepped(
