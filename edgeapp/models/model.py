@@ -219,6 +219,8 @@ class _Opening:
 
         def work() -> None:
             try:
+                # While a model is freed the interpreter stands still: not at a low priority.
+                pool.sweep()
                 with suppress(OSError):
                     os.nice(_NICENESS)  # on Linux this is the niceness of the calling thread alone
                 self.result = _Opened(ladder, rung, context, pool, runs=_WARM_RUNS)

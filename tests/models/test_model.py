@@ -1,3 +1,4 @@
+import os
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -82,6 +83,14 @@ class GatedPool(Pool):
     def __init__(self, clock: FakeClock) -> None:
         super().__init__(clock)
         self.gates: dict[str, threading.Event] = {}
+        self.freed_at: list[int] = []
+        """Niceness of the threads that let go of models."""
+
+    def sweep(self) -> None:
+        before = len(self)
+        super().sweep()
+        if len(self) < before:
+            self.freed_at.append(os.nice(0))
 
     @contextmanager
     def lease(self, file: Path, *look: Look) -> Iterator[Session]:
@@ -202,6 +211,21 @@ def test_models_are_loaded_one_at_a_time(bench: Callable[..., Bench]) -> None:
         b.pool.end_turn()
         assert b.settle() == 0
     assert b.pool.take_turn(), "the turn ends with the loading"
+
+
+def test_what_lingered_is_freed_before_the_loading_thread_gives_way(
+    bench: Callable[..., Bench],
+) -> None:
+    """Freeing holds the interpreter's lock: at a low priority all others would wait for it."""
+    b = bench(large="", medium="", small="")
+    with b.stage:
+        assert b.settle() == 0
+        b.dial.want(Setting(2))
+        assert b.settle() == 2
+        b.clock.advance(LINGER_S + 1)
+        b.dial.want(Setting(1))
+        assert b.settle() == 1
+    assert b.pool.freed_at == [os.nice(0)]
 
 
 def test_far_down_it_goes_as_far_as_it_can_at_once(bench: Callable[..., Bench]) -> None:
