@@ -27,7 +27,7 @@ systemctl stop
 [ ! -e /opt/edgeapp/guard ] || /opt/edgeapp/guard
 if systemctl is-enabled; then
     systemctl restart
-    for i in $(seq 200); do
+    for i in $(seq 1200); do
         grep -q "$(sed -n 's/.*_ID=//p' /run/edgeapp-guard/start.env)" /var/lib/edgeapp/healthy && exit
         sleep 0.05
     done

@@ -3,7 +3,9 @@
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 USERS = ("porch-1", "yard-2", "test", "monitor", "operator", "homeassistant")
 PASSWORD = "no-secret"  # of a test
 Find = Callable[[str, str], str]
+Heard = Callable[[], list[str]]
+"""What has been heard so far: topics."""
 
 MAY_WRITE = (
     ("porch-1", "edgeapp/porch-1/status"),
@@ -104,22 +108,30 @@ class Broker:
         ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
         return ended.stderr
 
-    def heard(
-        self, user: str, topics: list[str], meanwhile: Callable[[], None], *, most_s: int = 20
-    ) -> list[str]:
-        """The topics of what somebody hears while something is done, but what was retained."""
-        filters = [part for topic in topics for part in ("-t", topic)]
-        command = [self._subscribe, *self._as(user), "-q", "1", "-F", "%t", "-R"]
-        command += ["-W", str(most_s), *filters]
-        listening = subprocess.Popen(["stdbuf", "-oL", *command], stdout=subprocess.PIPE, text=True)
-        try:
-            time.sleep(0.5)
-            meanwhile()
-            time.sleep(0.5)
-        finally:
-            listening.terminate()
-            said, _ = listening.communicate(timeout=20)
-        return said.split()
+    @contextmanager
+    def listening(self, user: str, topic: str) -> Iterator[Heard]:
+        """Somebody listens meanwhile; the topics of what they have heard, but what was retained."""
+        command = ["stdbuf", "-oL", self._subscribe, *self._as(user), "-q", "1", "-t", topic]
+        said = self._folder / "heard.txt"
+        with (
+            said.open("w") as out,
+            subprocess.Popen([*command, "-d", "-F", "=> %t", "-R"], stdout=out) as process,
+        ):
+
+            def heard() -> list[str]:
+                return re.findall(r"^=> (.*)\n", said.read_text(), re.MULTILINE)
+
+            try:
+                wait_until(lambda: "SUBACK" in said.read_text(), f"{user} has subscribed")
+                yield heard
+            finally:
+                process.terminate()
+
+
+def wait_for(heard: Heard, wanted: Iterable[str]) -> None:
+    """Wait until all that is wanted was heard, as often; and then a while for what is not."""
+    wait_until(lambda: not Counter(wanted) - Counter(heard()), f"{wanted}")
+    time.sleep(0.5)
 
 
 @pytest.fixture(scope="module")
@@ -138,18 +150,20 @@ def broker(
         process.wait(20)
 
 
-def said_by(broker: Broker, pairs: tuple[tuple[str, str], ...]) -> list[str]:
+def said_by(
+    broker: Broker, pairs: tuple[tuple[str, str], ...], wanted: Sequence[str] = ()
+) -> list[str]:
     """What somebody who may hear all hears of what these users say to these topics."""
-
-    def say() -> None:
+    with broker.listening("root-of-test", "#") as heard:
         for user, topic in pairs:
             broker.publish(user, topic, "x")
-
-    return broker.heard("root-of-test", ["#"], say)
+        wait_for(heard, wanted)
+    return heard()
 
 
 def test_each_may_say_what_is_theirs(broker: Broker) -> None:
-    assert sorted(said_by(broker, MAY_WRITE)) == sorted(topic for _, topic in MAY_WRITE)
+    topics = sorted(topic for _, topic in MAY_WRITE)
+    assert sorted(said_by(broker, MAY_WRITE, topics)) == topics
 
 
 def test_nobody_may_say_what_is_not(broker: Broker) -> None:
@@ -162,13 +176,12 @@ def test_nobody_may_say_what_is_not(broker: Broker) -> None:
 @pytest.mark.parametrize("user", USERS)
 def test_each_hears_what_is_theirs_alone(broker: Broker, user: str) -> None:
     topics = [topic for who, topic in (*MAY_READ, *MAY_NOT_READ) if who == user] or ["edgeapp/x"]
-
-    def say() -> None:
+    may = sorted(topic for who, topic in MAY_READ if who == user)
+    with broker.listening(user, "#") as heard:  # whatever it asks for
         for topic in topics:
             broker.publish("root-of-test", topic, "x")
-
-    may = sorted(topic for who, topic in MAY_READ if who == user)
-    assert sorted(broker.heard(user, ["#"], say)) == may  # whatever it asks for
+        wait_for(heard, may)
+    assert sorted(heard()) == may
 
 
 def test_nobody_comes_in_without_a_password(broker: Broker) -> None:
@@ -192,22 +205,18 @@ def test_a_device_does_its_work_under_these_rules(broker: Broker, tmp_path: Path
     more = "  username: env:WHO\n  password: env:SECRET\n  commands: [enable]\n  home_assistant: {}"
     secrets = {"WHO": "test", "SECRET": PASSWORD}
     below = "edgeapp/test/"
-    wanted = ["status", "health", "pump/state", "pump/eye/silent", "pump/tell", "reply", "outbox"]
-    got: list[str] = []
-
-    def work() -> None:
-        with Running(
+    wanted = ["status", "health", "pump/state", "pump/eye/silent", "pump/tell", "outbox"]
+    with (
+        broker.listening("monitor", f"{below}#") as heard,
+        Running(
             tmp_path, tmp_path / "pump.yaml", port=broker.port, more=more, environment=secrets
-        ) as device:
-            wait_until(lambda: "broker reached" in device.log(), "the device is connected")
-            time.sleep(3)
-            broker.publish("operator", f"{below}pump/set", "OFF")
-            time.sleep(2)
-            _, summary = device.stop()
-            assert "uplink" in summary, device.log()
-            uplink = summary["uplink"]
-            got.append(f"{uplink['refused_messages']} refused, {uplink['retries']} again")
-
-    topics = broker.heard("monitor", [f"{below}#"], work, most_s=60)
-    assert {below + one for one in wanted} <= set(topics)
-    assert got == ["0 refused, 0 again"]
+        ) as device,
+    ):
+        wait_until(lambda: "broker reached" in device.log(), "the device is connected")
+        wait_for(heard, [below + one for one in wanted])
+        broker.publish("operator", f"{below}pump/set", "OFF")
+        wait_for(heard, [f"{below}reply"])
+        _, summary = device.stop()
+        assert "uplink" in summary, device.log()
+    uplink = summary["uplink"]
+    assert (uplink["refused_messages"], uplink["retries"]) == (0, 0)

@@ -136,19 +136,19 @@ def test_a_network_camera_is_answered_through_freeze_kill_and_return(
         frozen = time.monotonic()
         wait_until(lambda: "unavailable" in running.log(), "the silence is noticed")
         noticed_s = time.monotonic() - frozen
-        server.thaw()
-        thawed = time.monotonic()
         before = max(epochs())
+        thawed = time.monotonic()
+        server.thaw()
         wait_until(lambda: max(epochs()) > before, "frames again after the freeze")
         reopened_s = time.monotonic() - thawed
-        server.kill()
-        killed = time.monotonic()
         log_length = len(running.log())
+        killed = time.monotonic()
+        server.kill()
         wait_until(lambda: "unavailable" in running.log()[log_length:], "the loss is noticed")
         lost_s = time.monotonic() - killed
         before = max(epochs())
-        server.start()
         started = time.monotonic()
+        server.start()
         wait_until(lambda: max(epochs()) > before, "frames again after the restart")
         returned_s = time.monotonic() - started
         code, _ = running.stop(signal.SIGTERM)
