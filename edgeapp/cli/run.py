@@ -160,8 +160,8 @@ def run_files(
 
                     file_watch = FileWatch(partial(seen, given), reload, log)
             healthy = None
-            if service and start is not None:
-                healthy = serving.healthy_of(start, device, config, app, texts)
+            if service and start is not None and reload is not None:
+                healthy = serving.healthy_of(start, device, config, app, texts=texts, reload=reload)
             beside = Beside(
                 app,
                 link,

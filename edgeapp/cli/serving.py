@@ -1,5 +1,6 @@
 """What a service keeps of its start: for the guard, and for a start after one that went wrong."""
 
+import asyncio
 import os
 import signal
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from edgeapp.service.starts.good import GoodFiles
 if TYPE_CHECKING:
     from edgeapp.config.device import DeviceConfig
     from edgeapp.runtime.app import App
+    from edgeapp.service.reloading.reload import Reload
     from edgeapp.service.starts.healthy import Healthy
     from edgeapp.service.starts.start import Start
 
@@ -40,15 +42,25 @@ def healthy_of(
     device: Path | Places | None,
     config: "DeviceConfig",
     app: "App",
+    *,
     texts: Mapping[Path, bytes],
+    reload: "Reload",
 ) -> "Healthy":
-    """Says when this start is healthy, where the guard looks: whatever the device file says."""
+    """Says when this start is healthy, where the guard looks: whatever the device file says.
+
+    What it was healthy with is kept first: files of pipelines, and `texts`, those of the device.
+    """
     from edgeapp.service.starts.fallback import keep_device_texts
     from edgeapp.service.starts.healthy import Healthy
 
     clock, log = app.kit.clock, app.kit.log
     end = partial(os.kill, os.getpid(), signal.SIGTERM)
-    if not isinstance(device, Places):
-        return Healthy(start, config.data_dir, app.status, clock=clock, log=log, end=end)
-    keep = partial(keep_device_texts, GoodFiles(device.data), device, texts)
-    return Healthy(start, device.data, app.status, clock=clock, log=log, keep=keep, end=end)
+    good = good_files(device, config)
+
+    async def keep() -> None:
+        await reload.look()
+        if isinstance(device, Places):
+            await asyncio.to_thread(keep_device_texts, good, device, texts)
+
+    data_dir = device.data if isinstance(device, Places) else config.data_dir
+    return Healthy(start, data_dir, app.status, clock=clock, log=log, keep=keep, end=end)

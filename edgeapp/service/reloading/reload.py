@@ -35,6 +35,7 @@ from edgeapp.service.reloading.pipeline_files import (
 )
 from edgeapp.service.reloading.trial import Bad, Trial
 from edgeapp.service.starts.good import GoodFiles
+from edgeapp.service.starts.healthy import HEALTHY_AFTER_S
 from edgeapp.uplink.notices import ConfigNotice, OnLastGood
 
 LOOK_S = 1.0
@@ -139,8 +140,11 @@ class Reload:
     """Reads the pipeline files again; pipelines whose files changed are exchanged.
 
     A pipeline's files are its own and those of its models. All of them are checked as a whole
-    first: where anything is wrong, everything goes on as it was. A pipeline that is not well within
+    first: where anything is wrong, everything goes on as it was. A pipeline that is not well for
     its time of grace goes back to its last good file, once. On the event loop.
+
+    A file is kept as good once its pipeline was well for as long as makes a start healthy; one that
+    came with a reload, for its time of grace where that is longer.
     """
 
     def __init__(
@@ -154,12 +158,14 @@ class Reload:
         equip: Equip,
         good: GoodFiles | None = None,
         check_device: Callable[[], object] | None = None,
+        good_s: float = HEALTHY_AFTER_S,
     ) -> None:
         """Prepare.
 
         `loaded`: what runs; `marks`: those of the device, of before it was read. `good`: where good
         files are kept; None: they are not. `check_device` reads the device configuration anew, and
-        raises ConfigError where a restart would find a mistake in it.
+        raises ConfigError where a restart would find a mistake in it. `good_s`: a pipeline is to be
+        well for so long at least.
         """
         self._app = app
         self._given = given
@@ -170,6 +176,7 @@ class Reload:
         self._device_changed = False
         self._check_device = check_device
         self._good = good
+        self._good_s = good_s
         self._kept: dict[Path, bytes] = {}
         """The good texts of this run, also where they cannot be written."""
         self._known = {
@@ -182,7 +189,7 @@ class Reload:
         self._complained = False
         self._one_at_a_time = asyncio.Lock()
         self._on_trial = {
-            file: _OnTrial(Trial(self._pipeline(known.name), app.kit.clock))
+            file: _OnTrial(Trial(self._pipeline(known.name), app.kit.clock, good_s))
             for file, known in self._known.items()
         }
         for file, why in loaded.fallen_back.items():
@@ -297,17 +304,16 @@ class Reload:
 
     async def look(self) -> None:
         """Keep the file of each pipeline that is good, and let each that is bad go back."""
-        for file, one in list(self._on_trial.items()):
-            verdict = one.trial.look()
-            if isinstance(verdict, Bad):
-                async with self._one_at_a_time:
-                    if self._on_trial.get(file) is one:
-                        await self._judge_bad(file, one, verdict.why)
-            elif verdict:
-                del self._on_trial[file]
-                self._kept[file] = self._known[file].text
-                if self._good is not None:
-                    await asyncio.to_thread(self._keep, file, self._known[file].text)
+        async with self._one_at_a_time:
+            for file, one in list(self._on_trial.items()):
+                verdict = one.trial.look()
+                if isinstance(verdict, Bad):
+                    await self._judge_bad(file, one, verdict.why)
+                elif verdict:
+                    del self._on_trial[file]
+                    self._kept[file] = self._known[file].text
+                    if self._good is not None:
+                        await asyncio.to_thread(self._keep, file, self._known[file].text)
 
     async def _judge_bad(self, file: Path, one: _OnTrial, why: str) -> None:
         bad, text = self._known[file], one.back_to
@@ -340,8 +346,9 @@ class Reload:
         return plans[list(texts).index(file)]
 
     def _begin_trial(self, file: Path, back_to: bytes | None) -> None:
-        trial = Trial(self._pipeline(self._known[file].name), self._app.kit.clock)
-        self._on_trial[file] = _OnTrial(trial, back_to)
+        pipeline = self._pipeline(self._known[file].name)
+        good_s = max(self._good_s, pipeline.plan.grace_s)
+        self._on_trial[file] = _OnTrial(Trial(pipeline, self._app.kit.clock, good_s), back_to)
 
     def _back_to(self, file: Path, coming: bytes) -> bytes | None:
         """What a new text of a file may go back to: the last good one, else what runs and is well."""

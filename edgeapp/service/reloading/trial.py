@@ -20,16 +20,17 @@ class Bad:
 class Trial:
     """Looks at one pipeline, now and then. On the event loop.
 
-    It is good once it has been well for `grace_s` on end. While it is paused, or waits for a device
+    It is good once it has been well for `good_s` on end. While it is paused, or waits for a device
     that is away, nothing is known, and no time goes by. It is bad when it has failed (which takes
     more faults than are forgiven), is stuck, has a model none of whose variants can be used, or does
-    not open within that time.
+    not open within the `grace_s` of its file.
     """
 
-    def __init__(self, pipeline: Pipeline, clock: Clock) -> None:
+    def __init__(self, pipeline: Pipeline, clock: Clock, good_s: float) -> None:
         self.pipeline = pipeline
         self._clock = clock
-        self._since_ns = clock.now_ns()
+        self._good_s = good_s
+        self._opening_since_ns = self._well_since_ns = clock.now_ns()
 
     def look(self) -> bool | Bad:
         """True: it is good; False: that is not known yet."""
@@ -40,12 +41,14 @@ class Trial:
         if bad is not None:
             return bad
         if state in _NO_TIME or pipeline.held:
-            self._since_ns = now_ns
-        if now_ns - self._since_ns < pipeline.plan.grace_s * NS:
-            return False
-        if state in NOT_YET or not pipeline.settled.is_set():
-            return Bad(f"it did not open within {pipeline.plan.grace_s:g} s")
-        return state != "stopped"
+            self.again()
+        elif state in NOT_YET or not pipeline.settled.is_set():
+            self._well_since_ns = now_ns
+            if now_ns - self._opening_since_ns >= pipeline.plan.grace_s * NS:
+                return Bad(f"it did not open within {pipeline.plan.grace_s:g} s")
+        else:
+            self._opening_since_ns = now_ns
+        return state != "stopped" and now_ns - self._well_since_ns >= self._good_s * NS
 
     def _bad(self, state: State, why: str) -> Bad | None:
         if self.pipeline.held:
@@ -58,8 +61,8 @@ class Trial:
         return None
 
     def again(self) -> None:
-        """Begin anew: it is not well, and nothing is to be done about it."""
-        self._since_ns = self._clock.now_ns()
+        """Begin anew: what was so far proves nothing."""
+        self._opening_since_ns = self._well_since_ns = self._clock.now_ns()
 
 
 def _without_model(pipeline: Pipeline) -> list[str]:

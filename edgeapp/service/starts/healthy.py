@@ -12,14 +12,18 @@ from edgeapp.service.monitoring.health import all_well
 from edgeapp.service.starts.start import HEALTHY, Start
 
 HEALTHY_AFTER_S = 20.0
-"""All pipelines are well for so long: the start counts as healthy."""
+"""So long on end a pipeline is well, and it is good; all of them, and the start is healthy."""
 LOOK_S = 1.0
+
+
+async def _nothing() -> None:
+    pass
 
 
 class Healthy:
     """Says once that this start is healthy: all pipelines were well for 20 seconds on end.
 
-    What is to be kept of a healthy start, such as its configuration, is kept then. Without
+    What is to be kept of a healthy start, its configuration, is kept before it is said. Without
     pipelines, as in safe mode, to be there for so long is to be well.
     """
 
@@ -31,13 +35,13 @@ class Healthy:
         *,
         clock: Clock,
         log: Log,
-        keep: Callable[[], None] = lambda: None,
+        keep: Callable[[], Awaitable[object]] = _nothing,
         end: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare.
 
-        `keep` keeps what is good now; it may block, and raise OSError. `end` ends the process in
-        order, called on the event loop when a version on trial has not become healthy in time.
+        `keep` keeps what is good now, and may raise OSError. `end` ends the process in order,
+        called on the event loop when a version on trial has not become healthy in time.
         """
         self._start = start
         self._file = data_dir / HEALTHY
@@ -54,7 +58,7 @@ class Healthy:
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Look about once a second until it is said, or cancelled, or it is too late for it."""
-        while not self.well() or not await asyncio.to_thread(self._say):
+        while not self.well() or not await self._say():
             if self._is_too_late():
                 self.gave_up = True
                 said = "this version did not become healthy in time: the service ends, to go back"
@@ -87,11 +91,11 @@ class Healthy:
         if self._start.id:
             write_whole(self._file, f"{self._start.id}\n".encode("ascii"))
 
-    def _say(self) -> bool:
-        """Keep what is good, and write the mark behind it. Blocks; False: try again."""
+    async def _say(self) -> bool:
+        """Keep what is good, and write the mark behind it; False: try again."""
         try:
-            self._keep()
-            self.mark()
+            await self._keep()
+            await asyncio.to_thread(self.mark)
         except OSError as error:
             if not self._complained:
                 self._log.warning("that all is well cannot be noted", problem=str(error))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from edgeapp.config.device import DeviceConfig
+from edgeapp.core.clock import FakeClock
 from edgeapp.errors import ConfigError
 from edgeapp.runtime.app import App
 from edgeapp.service.control.server import RefusedError
@@ -41,7 +42,7 @@ class Trouble:
 '''
 PIPELINE = """
 name: {name}
-grace_s: 0.8
+grace_s: {grace_s}
 stages:
   bearing: {{source: bearing, rate_hz: 8000, seed: 7}}
   trouble: {{transform: trouble, kind: {kind}, hang_s: {hang_s}}}
@@ -81,9 +82,10 @@ class Troubled(Bench):
         self.put(self.yard)
 
     @staticmethod
-    def put(file: Path, kind: str = "none", *, name: str = "") -> str:
+    def put(file: Path, kind: str = "none", *, name: str = "", grace_s: float = 0.8) -> str:
         hang_s = 0.05 if kind == "hanging" else 30  # a busy machine makes the others wait, too
-        text = PIPELINE.format(name=name or file.stem, kind=kind, hang_s=hang_s)
+        name = name or file.stem
+        text = PIPELINE.format(name=name, kind=kind, hang_s=hang_s, grace_s=grace_s)
         file.write_text(text)
         return text
 
@@ -124,6 +126,48 @@ def test_a_file_is_kept_once_its_pipeline_was_well_for_its_time(bench: Troubled)
         await reload()
         assert bench.kept(bench.belt) != bench.belt.read_text()
         await looking(reload, lambda: bench.kept(bench.belt) == bench.belt.read_text())
+
+    bench.run(script)
+
+
+def test_what_makes_a_start_healthy_is_kept_however_long_its_grace(bench: Troubled) -> None:
+    """Grace is for what comes with a reload: a start must not be healthy with nothing to go back to."""
+    for file in (bench.belt, bench.yard):
+        bench.put(file, grace_s=3600)
+    at_start = bench.belt.read_text()
+
+    async def script(_app: App, reload: Reload) -> None:
+        await looking(reload, lambda: bench.kept(bench.yard) == bench.yard.read_text())
+        assert bench.kept(bench.belt) == at_start
+        bench.put(bench.belt, "other", grace_s=3600)
+        bench.put(bench.yard, "other")
+        await reload()
+        await looking(reload, lambda: bench.kept(bench.yard) == bench.yard.read_text())
+        assert bench.kept(bench.belt) == at_start
+
+    bench.run(script)
+
+
+def test_a_short_grace_makes_nothing_good_that_would_make_no_start_healthy(
+    bench: Troubled,
+) -> None:
+    """Else what crashes a little later takes the place of what was good, and of the way back."""
+    bench.good_s = 20.0
+    clock = FakeClock()
+
+    async def script(app: App, reload: Reload) -> None:
+        bench.put(bench.belt, "other")
+        await reload()
+        await until(lambda: app.pipelines[0].state == "running")
+        trial = reload._on_trial[bench.belt].trial
+        trial._clock = clock
+        trial.again()
+        clock.advance(19)
+        await reload.look()
+        assert bench.kept(bench.belt) is None
+        clock.advance(1)
+        await reload.look()
+        assert bench.kept(bench.belt) == bench.belt.read_text()
 
     bench.run(script)
 

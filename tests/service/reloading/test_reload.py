@@ -44,6 +44,7 @@ class Bench:
         self.given = Given((self.belt, self.yard), sets, self.device)
         self.config = DeviceConfig("dev", folder / "data", None, None)
         self.good: GoodFiles | None = None
+        self.good_s = 0.3
         self.good_at_start: GoodFiles | None = None
 
     @staticmethod
@@ -72,6 +73,7 @@ class Bench:
                 equip=equip,
                 good=self.good,
                 check_device=partial(read_device, self.device),
+                good_s=self.good_s,
             )
             stop = asyncio.Event()
             running = asyncio.ensure_future(app.run(stop))
@@ -284,7 +286,7 @@ class Mine:
     {doc}
     def __init__(self, options: api.Options, context: api.Context) -> None: ...
     def process(self, packet: api.Packet[api.Features]) -> api.Features:
-        return packet.payload
+        return packet.value
 """
 
 
@@ -352,6 +354,6 @@ def test_new_pipelines_get_what_is_given_for_them(tmp_path: Path) -> None:
     async def script(app: App, reload: Reload) -> None:
         bench.write(bench.belt, "belt", 0.1)
         await reload()
-        assert [pipeline.kit.drain_s for pipeline in app.pipelines] == [1.5, 5.0]
+        assert [pipeline.kit.drain_s for pipeline in app.pipelines] == [1.5, bench.rig.kit.drain_s]
 
     bench.run(script, lambda _plans, kit: replace(kit, drain_s=1.5))

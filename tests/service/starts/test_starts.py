@@ -45,7 +45,7 @@ class World:
         at_s = self.clock.now_ns() // NS
         return self._script[max(second for second in self._script if second <= at_s)]
 
-    def _keep(self) -> None:
+    async def _keep(self) -> None:
         self.kept.append(self.clock.now_ns() / NS)
 
     def said_after(self, most_s: float) -> float | None:
