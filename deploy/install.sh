@@ -359,9 +359,7 @@ put_drop_ins() {
 settle_trial() {
     on_trial=$(named_in "$state/trial")
     if [ -z "$on_trial" ] || [ "$(named_in "$opt/current")" != "$on_trial" ]; then return 0; fi
-    started_last=$(sed -n '$s/.* //p' "${started%/*}/starts" 2>/dev/null) || :
-    id=$(start_id)
-    if [ "$started_last" = "$on_trial" ] && [ -n "$id" ] && [ "$id" = "$(healthy_id)" ]; then drop "$state/trial"; fi
+    if [ "$(tail -n 1 "$state/trial")" = "$(healthy_id)" ]; then drop "$state/trial"; fi # its latest start
 }
 
 # Starts a version instead of the one that runs, and goes back if it does not become healthy.

@@ -3,6 +3,8 @@
 import os
 import random
 import subprocess
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -197,6 +199,100 @@ def test_a_version_on_trial_that_gives_up_is_taken_back_at_once(device: Device) 
     assert not device.on_trial
     assert device.modes(4) == [*NORMAL, "last-good"]
     assert "EDGEAPP_START_TRIAL_S" not in device.told
+
+
+def boots() -> Iterator[str]:
+    """Ids of boots, each another one."""
+    return (BOOT.replace("1a2b", f"{number:04x}") for number in count())
+
+
+def test_a_version_on_trial_that_takes_the_machine_down_is_taken_back(device: Device) -> None:
+    """Of the boot before nothing is left in /run."""
+    device.install("2", trial="2", previous="1")
+    for _, boot in zip(range(3), boots(), strict=False):
+        device.boot(boot)
+        assert device.start() == "normal"
+        assert device.current == "2"
+    device.boot(BOOT)
+    assert device.modes(4) == [*NORMAL, "last-good"]
+    assert device.current == "1"
+    assert not device.on_trial
+
+
+def test_starts_of_a_version_on_trial_add_up_however_far_apart(device: Device) -> None:
+    device.install("2", trial="2", previous="1")
+    device.modes(4, after_s=10_000)
+    assert device.current == "1"
+
+
+def test_a_machine_that_is_switched_off_in_order_is_no_failure_of_a_version(device: Device) -> None:
+    device.install("2", trial="2", previous="1")
+    device.start()
+    for _, boot in zip(range(5), boots(), strict=False):
+        device.boot(boot)
+        assert device.start() == "normal"
+        device.call("stopped", SERVICE_RESULT="success")
+    assert device.current == "2"
+    assert device.modes(3) == NORMAL
+    assert device.current == "1", "the one before those counts"
+
+
+def test_a_version_that_became_healthy_in_a_boot_before_is_no_longer_on_trial(
+    device: Device,
+) -> None:
+    """However its boots end: it may be a device that people switch off at the wall."""
+    device.install("2", trial="2", previous="1")
+    device.modes(2)
+    device.become_healthy()
+    for _, boot in zip(range(5), boots(), strict=False):
+        device.boot(boot)
+        assert device.start() == "normal"
+    assert device.current == "2"
+    assert not device.on_trial
+
+
+def test_only_the_version_on_trial_is_healthy_for_itself(device: Device) -> None:
+    """Not for the health of the one before, in the same boot."""
+    device.start()
+    device.become_healthy()
+    device.install("2", trial="2", previous="1")
+    device.start()
+    device.boot(BOOT.replace("1a2b", "beef"))
+    device.start()
+    assert device.on_trial
+
+
+def test_a_new_trial_begins_at_nought(device: Device) -> None:
+    device.install("2", trial="2", previous="1")
+    device.modes(2)
+    device.boot(BOOT.replace("1a2b", "beef"))
+    device.install("2", trial="2", previous="1")
+    assert device.modes(3) == NORMAL
+    assert device.current == "2"
+
+
+def test_a_trial_that_cannot_go_back_can_still_end_well(device: Device) -> None:
+    device.install("2", trial="2")
+    device.modes(8)
+    device.become_healthy()
+    device.start()
+    assert not device.on_trial
+
+
+def test_without_a_trial_nothing_is_written_where_it_wears_flash(device: Device) -> None:
+    device.install("1", previous="0")
+    (device.opt / "state").chmod(0o755)
+    before = {file: file.lstat().st_mtime_ns for file in device.opt.rglob("*")}
+    device.modes(8)
+    device.call("stopped", SERVICE_RESULT="success")
+    assert {file: file.lstat().st_mtime_ns for file in device.opt.rglob("*")} == before
+
+
+def test_a_trial_that_cannot_be_noted_on_the_disk_is_counted_within_a_boot(device: Device) -> None:
+    device.install("2", trial="2", previous="1")
+    (device.opt / "state/.trial.new").mkdir()
+    assert device.modes(4) == [*NORMAL, "normal"]
+    assert device.current == "1"
 
 
 @pytest.mark.parametrize("status", ["1", "0", "ABRT", ""])
