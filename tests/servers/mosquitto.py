@@ -1,26 +1,38 @@
 """A real broker to test with, and an independent client that listens to it."""
 
+import random
 import signal
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
 from tests.contract import SUITE
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
+_FIRST_PORT = 15_000
+"""Below are those of services that machines have."""
+_GIVEN_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def free_port() -> int:
-    """A TCP port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of loopback that nobody listens on now.
+
+    Nor is it among those that connections get: it stays free while a server on it is not there.
+    """
+    chance = random.SystemRandom()  # other test runs look for theirs
+    end = int(_GIVEN_PORTS.read_text().split()[0])
+    while True:
+        port = chance.randrange(_FIRST_PORT, end) if end > 2 * _FIRST_PORT else 0
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found: int = probe.getsockname()[1]
+            return found
 
 
 def wait_until(true: Callable[[], bool], what: str, *, patience_s: float = PATIENCE_S) -> None:
@@ -124,7 +136,9 @@ class Listener:
         self._subscribed = threading.Event()
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
-        assert self._subscribed.wait(PATIENCE_S)
+        if not self._subscribed.wait(PATIENCE_S):
+            self._process.kill()
+            raise TimeoutError(f"not within {PATIENCE_S:.0f} s: mosquitto_sub has subscribed")
 
     def __enter__(self) -> Self:
         return self

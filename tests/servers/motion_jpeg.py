@@ -28,7 +28,7 @@ def motion_jpeg(
                     self.wfile.write(head.encode() + jpeg + b"\r\n")
                     if period_s and then.wait(period_s):
                         break
-            then.wait(20)
+            then.wait(100)
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

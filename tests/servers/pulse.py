@@ -99,7 +99,7 @@ class PulseAudio:
     def play(self, sound: Path) -> None:
         """Play a WAV or FLAC file into the microphone; returns when it has been played."""
         subprocess.run(
-            ["paplay", f"--device={SINK}", "--latency-msec=500", str(sound)],
+            ["paplay", f"--device={SINK}", "--latency-msec=2000", str(sound)],
             env=self.environment,
             check=True,
             timeout=120,

@@ -2,13 +2,14 @@
 
 import os
 import signal
-import socket
 import subprocess
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import pytest
+
+from tests.servers.mosquitto import free_port
 
 PYTHON = "/usr/bin/python3"
 PACKAGES = (
@@ -29,14 +30,6 @@ def skip_without_gstreamer() -> None:
         found = 1
     if found != 0:
         pytest.skip(f"no GStreamer RTSP server: sudo apt install {PACKAGES}")
-
-
-def free_port() -> int:
-    """A TCP port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class RtspServer:

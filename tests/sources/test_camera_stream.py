@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from edgeapp.core.clock import MonotonicClock
 from edgeapp.sources import _stream
 from edgeapp.sources._camera_options import CameraOptions
 from edgeapp.testing.stage import context
+from tests.held_up import again_if_held_up
+from tests.servers.mosquitto import free_port
 from tests.servers.motion_jpeg import motion_jpeg
-from tests.servers.rtsp import RtspServer, free_port, skip_without_gstreamer
+from tests.servers.rtsp import RtspServer, skip_without_gstreamer
 
 pytest.importorskip("av", reason="streams need PyAV: pip install 'edgeapp[video]'")
 
@@ -47,7 +50,8 @@ def nothing() -> None:
 
 
 def read(url: str, emit: Emit[Image], **options: Any) -> None:
-    checked = CameraOptions.model_validate({"device": url, **options})
+    """Read a stream, with patience: of a busy machine silence says nothing."""
+    checked = CameraOptions.model_validate({"device": url, "silence_s": 60, **options})
     surroundings: Context = context("camera", clock=MonotonicClock())
     _stream.read(checked, surroundings, emit)
 
@@ -78,10 +82,12 @@ def test_rtsp_rate_is_limited(clip: Path) -> None:
             read(server.url, frames, rate_hz=5)
     # The first pictures may come in a rush, being those that were probed.
     steps = np.diff(frames.times_ns[1:]) / 1e9
-    assert steps.min() > 0.1
+    assert np.median(steps) > 0.1
+    assert steps.min() > 0.06, "a third of the period, behind a picture that was late"
 
 
 @pytest.mark.slow
+@again_if_held_up(1.0)
 def test_frozen_camera_is_unavailable_within_its_silence(clip: Path) -> None:
     """The connection stays open and nothing comes: that ends in Unavailable, not in waiting."""
     frozen_at: list[float] = []
@@ -93,11 +99,11 @@ def test_frozen_camera_is_unavailable_within_its_silence(clip: Path) -> None:
 
         frames = Frames(20, freeze)
         with pytest.raises(Unavailable, match="sent no picture for 3 s"):
-            read(server.url, frames)
+            read(server.url, frames, silence_s=3)
         print(f"frozen camera noticed after {time.monotonic() - frozen_at[0]:.2f} s")
         began = time.monotonic()
         with pytest.raises(Unavailable, match="sent no video within 3 s"):
-            read(server.url, Frames(1, nothing))
+            read(server.url, Frames(1, nothing), silence_s=3)
         print(f"frozen camera given up at opening after {time.monotonic() - began:.2f} s")
         server.thaw()
         again = Frames(1, stop)
@@ -107,12 +113,17 @@ def test_frozen_camera_is_unavailable_within_its_silence(clip: Path) -> None:
 
 
 @pytest.mark.slow
+@again_if_held_up(1.0)
 def test_pause_within_the_silence_is_survived(clip: Path) -> None:
-    with RtspServer(clip) as server:
+    """One that is longer than half of it, when FFmpeg's first wait has been given up."""
+    with RtspServer(clip) as server, ExitStack() as at_the_end:
 
         def pause() -> None:
             server.freeze()
-            threading.Timer(1.6, server.thaw).start()
+            thaw = threading.Timer(5.4, server.thaw)
+            thaw.start()
+            at_the_end.callback(thaw.join)
+            at_the_end.callback(thaw.cancel)
 
         frames = Frames(20, pause)
         threshold = 60
@@ -125,7 +136,7 @@ def test_pause_within_the_silence_is_survived(clip: Path) -> None:
                 raise Stopping
 
         with pytest.raises(Stopping):
-            read(server.url, emit)
+            read(server.url, emit, silence_s=10)
     assert np.diff(frames.times_ns).max() > 1e9, "there was a pause"
 
 
@@ -203,9 +214,10 @@ def test_http_motion_jpeg_ends_in_unavailable() -> None:
 
 
 @pytest.mark.slow
+@again_if_held_up(1.0)
 def test_silent_http_camera_is_unavailable() -> None:
     with motion_jpeg(30, threading.Event()) as url:
         began = time.monotonic()
-        with pytest.raises(Unavailable, match=r"sent no picture for 1 s"):
-            read(url, Frames(31, nothing), silence_s=1)
+        with pytest.raises(Unavailable, match=r"sent no picture for 5 s"):
+            read(url, Frames(31, nothing), silence_s=5)
         print(f"silent HTTP camera noticed after {time.monotonic() - began:.2f} s")

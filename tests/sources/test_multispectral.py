@@ -291,7 +291,7 @@ def test_two_cameras_give_pairs_until_one_goes() -> None:
             source(Path(), red=red, nir=nir, skew_ms=100).run(emit)
         took_s = time.monotonic() - went_s
     assert seen[9] == pytest.approx((50, 90), abs=2)
-    assert took_s < 5
+    assert took_s < 20, "the other one would have gone on for longer"
     assert threads() == []
 
 
@@ -308,7 +308,7 @@ def test_cameras_that_never_fit_are_told_of_and_a_stop_comes_through() -> None:
         stopping = two._context.stopping
 
         def stop_once_told() -> None:
-            deadline_s = time.monotonic() + 20
+            deadline_s = time.monotonic() + 60
             while not log.said("warning") and time.monotonic() < deadline_s:
                 time.sleep(0.02)
             stopping.set()
