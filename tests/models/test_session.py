@@ -195,8 +195,8 @@ def test_a_failed_load_leaves_nothing_behind(make_model: MakeModel, tmp_path: Pa
         assert _run(session, 1.0) == [2, 2, 2]
 
 
-def _threads() -> int:
-    return len(list(Path("/proc/self/task").iterdir()))
+def _threads() -> set[str]:
+    return {task.name for task in Path("/proc/self/task").iterdir()}
 
 
 def test_loading_starts_no_thread(make_model: MakeModel) -> None:
@@ -204,7 +204,7 @@ def test_loading_starts_no_thread(make_model: MakeModel) -> None:
     before = _threads()
     with Pool(FakeClock()).lease(make_model("m.onnx", factor=2.0, shape=(1, 100_000))) as session:
         session.run()
-        assert _threads() == before
+        assert _threads() <= before  # those of an earlier test may end meanwhile
         options = session._raw.get_session_options()
         for pool in ("intra_op", "inter_op"):
             assert options.get_session_config_entry(f"session.{pool}.allow_spinning") == "0"

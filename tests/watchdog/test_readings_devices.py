@@ -150,8 +150,8 @@ def test_this_very_machine() -> None:
     """Whatever it has: what is said to be there answers, within its range; a second look is cheap."""
     device = Readings(MonotonicClock())
     device.read()
-    until = time.monotonic() + 0.15
-    while time.monotonic() < until:
+    until_s = time.process_time() + 0.15  # of work, whatever else this machine does
+    while time.process_time() < until_s:
         pass
     reading = device.read()
     there = found(device)

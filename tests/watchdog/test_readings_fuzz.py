@@ -152,7 +152,7 @@ def test_files_that_go_between_listing_and_reading(fleeting: frozenset[str], tur
         check(readings.read(), cores=8)
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(90)
 def test_real_files_of_every_wrong_kind(tmp_path: Path) -> None:
     """Folders, pipes, loops and huge files where values should be; names of bytes that are no text."""
     for turn, path in enumerate(PATHS):

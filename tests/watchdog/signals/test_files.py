@@ -32,7 +32,7 @@ def test_huge_file_is_cut(tmp_path: Path) -> None:
     assert RealFiles().read(str(path)) == b"1" * MOST_BYTES
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
     """A pipe that nobody writes to would hold up a reader for ever, /dev/zero one that reads all."""
     os.mkfifo(tmp_path / "pipe")
@@ -110,7 +110,7 @@ def test_file_whose_device_was_taken_away_fails_once_and_is_opened_anew(
 def test_counters_of_this_kernel_move_in_a_file_that_is_kept_open() -> None:
     files = RealFiles()
     seen = {files.read("/proc/stat") for _ in range(3)}
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while len(seen) < 3 and time.monotonic() < until:
         seen.add(files.read("/proc/stat"))
     assert len(seen) >= 3
