@@ -396,7 +396,10 @@ def test_whatever_is_in_the_environment_is_read_or_refused(environment: dict[str
     assert all(name.startswith("environment variable EDGEAPP_") for name in named(None, said))
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(st.lists(SNIPPETS | st.text(max_size=20), min_size=1, max_size=3))
 def test_whatever_is_in_conf_d_is_read_or_refused(etc: Places, texts: list[str]) -> None:
     files = [etc.config / "conf.d" / f"{number}.yaml" for number in range(len(texts))]

@@ -531,7 +531,7 @@ def test_stages_share_the_models_of_one_pool(bench: Callable[..., Bench]) -> Non
 @settings(
     max_examples=40,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     broken=st.lists(st.booleans(), min_size=1, max_size=5).filter(lambda b: not all(b)),
