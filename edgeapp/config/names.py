@@ -24,6 +24,10 @@ def problem_with(name: str) -> tuple[str, str] | None:
         return f"the name '{shown}' is taken by the framework", "choose another"
     if len(name) > MAX_NAME:
         return f"the name '{shown}' is longer than {MAX_NAME} characters", "shorten it"
+    if ":" in name:
+        key = sanitised(name.partition(":")[0])
+        remedy = f"write '{key}: ...', with a space after the ':'" if key else "choose another"
+        return f"'{shown}' cannot be a name: names are {RULE}", remedy
     if not NAME.fullmatch(name):
         near = sanitised(name)
         remedy = f"write '{near}'" if near and near not in RESERVED else "choose another"

@@ -13,7 +13,7 @@ from edgeapp.core.link import WhenFull
 from edgeapp.core.message import Priority
 from edgeapp.core.plugin import KINDS, Kind
 from edgeapp.document.tree import Entry, Node, Scalar, Table, kind_of, shortened
-from edgeapp.document.words import did_you_mean
+from edgeapp.document.words import did_you_mean, nearest
 from edgeapp.errors import Complaint, Place
 from edgeapp.rules.rule import Rule
 from edgeapp.rules.term import Term
@@ -275,6 +275,8 @@ def read_pipeline(
     for entry in root.entries:
         if entry.key not in _TOP:
             remedy = did_you_mean(entry.key, _TOP, heading="Keys")
+            if isinstance(entry.value, Table) and any(map(entry.value.get, KINDS)):
+                remedy = "if it is a stage, indent it below 'stages:'"
             problem = f"a pipeline file has no key '{shortened(entry.key)}'"
             found.append(Complaint(entry.place, problem, remedy))
     name, name_place = _name(root, file, found)
@@ -363,7 +365,8 @@ def _kind(entry: Entry, table: Table, found: list[Complaint]) -> tuple[Kind, Sca
         what = "does not say what it is" if not given else "says twice what it is"
         place = given[1][1].place if given else entry.place
         problem = f"stage '{shortened(entry.key)}' {what}"
-        found.append(Complaint(place, problem, f"it needs one of the keys {', '.join(KINDS)}"))
+        remedy = f"it needs one of the keys {', '.join(KINDS)}"
+        found.append(Complaint(place, problem, remedy if given else _meant(table) or remedy))
         return None
     [(kind, named)] = given
     value = named.value
@@ -372,6 +375,18 @@ def _kind(entry: Entry, table: Table, found: list[Complaint]) -> tuple[Kind, Sca
         found.append(Complaint(value.place, problem))
         return None
     return kind, value
+
+
+def _meant(table: Table) -> str:
+    """What to write where a key was to name a plugin, such as 'sorce' or 'output:mqtt'."""
+    for entry in table.entries:
+        word, colon, _ = entry.key.partition(":")
+        near = nearest(word, KINDS)
+        if near and colon:
+            return f"write '{near}: ...', with a space after the ':'"
+        if near:
+            return f"'{shortened(entry.key)}': did you mean '{near}'?"
+    return ""
 
 
 def _refuse_keys_of_other_kinds(

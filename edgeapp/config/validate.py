@@ -6,6 +6,7 @@ own validator where a tuple is wanted. Therefore both modes are asked.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -235,9 +236,27 @@ def _remedy(node: Node, schema: Schema) -> str:
         return near.partition("? ")[0] + "?" if near.startswith("did") else ""
     if node.value is not None and not isinstance(node.value, str) and _is_text(schema):
         return f'put it in quotes: "{text}"'
-    if isinstance(node.value, str) and isinstance(resolve(node.text), float | int):
-        return "remove the quotes"
+    if isinstance(node.value, str):
+        return _instead_of_text(text, schema.get("type"))
     return ""
+
+
+def _instead_of_text(text: str, wanted: object) -> str:
+    """What to write where text stands and no text is wanted."""
+    if isinstance(resolve(text), float | int):
+        return "remove the quotes"
+    if wanted == "boolean":
+        return _SWITCHES.get(text.lower(), "")
+    if wanted in {"number", "integer"} and _MEASURE.fullmatch(text):
+        return "write the number alone, in the unit that the option's name ends in"
+    return ""
+
+
+_MEASURE = re.compile(r"[-+]?[0-9.]+ ?[A-Za-z°µ/]+")
+"""A number with its unit, such as '10s' or '12 kHz'."""
+
+_SWITCHES = dict.fromkeys(("yes", "on"), "write true") | dict.fromkeys(("no", "off"), "write false")
+"""What YAML 1.1 took for true and false."""
 
 
 def _is_text(schema: Schema) -> bool:

@@ -8,9 +8,9 @@ from edgeapp.config.outside import KEYS
 from edgeapp.config.pipeline import PipelineSpec, read_pipeline
 from edgeapp.config.sets import Change, parse_sets
 from edgeapp.document.reader import read, read_file
-from edgeapp.document.tree import Node, shortened
+from edgeapp.document.tree import Node, Table, shortened
 from edgeapp.document.words import did_you_mean
-from edgeapp.errors import Complaint, ConfigError
+from edgeapp.errors import Complaint, ConfigError, Place
 from edgeapp.plan.check import Check
 from edgeapp.plan.discover import Registry
 from edgeapp.plan.graph import Plan
@@ -95,7 +95,17 @@ def _read(
     except ConfigError as error:
         found.extend(error.complaints)
         return None
+    if _is_device_file(root):
+        problem = "this is a device file, not a pipeline"
+        found.append(Complaint(Place(str(file)), problem, "give it with --device"))
+        return None
     return read_pipeline(root, str(file), changes, found)
+
+
+def _is_device_file(root: Node) -> bool:
+    """Whether it has keys of a device file and nothing else."""
+    keys = {entry.key for entry in root.entries} if isinstance(root, Table) else set()
+    return bool(keys) and keys.issubset(KEYS)
 
 
 def _refuse_twin(

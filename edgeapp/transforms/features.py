@@ -25,10 +25,10 @@ from edgeapp.transforms.bearing_lines import fault_hz
 Band = tuple[float, float]
 
 
-def _ordered(band: Band, name: str) -> Band:
+def _ordered(band: Band) -> Band:
     if not 0 <= band[0] < band[1]:
         raise ValueError(
-            f"{name} [{band[0]:g}, {band[1]:g}] is not a band: give a lower edge from 0 on and a "
+            f"[{band[0]:g}, {band[1]:g}] is not a band: give a lower edge from 0 on and a "
             "higher upper edge, in Hz"
         )
     return band
@@ -81,12 +81,12 @@ class FeaturesOptions(Options):
     @field_validator("band_hz")
     @classmethod
     def _bands(cls, value: tuple[Band, ...]) -> tuple[Band, ...]:
-        return tuple(_ordered(band, "band_hz") for band in value)
+        return tuple(map(_ordered, value))
 
     @field_validator("envelope_hz")
     @classmethod
     def _envelope(cls, value: Band) -> Band:
-        return _ordered(value, "envelope_hz")
+        return _ordered(value)
 
     @model_validator(mode="after")
     def _bearing_turns(self) -> Self:

@@ -17,6 +17,8 @@ def test_names_that_can_be_topic_levels(name: str) -> None:
         ("-a", "write 'a'"),
         ("größe", "write 'gr-e'"),
         ("..", "choose another"),
+        ("a:{source", "write 'a: ...', with a space after the ':'"),
+        (":", "choose another"),
         ("status", "choose another"),
         ("Set", "choose another"),
         ("state", "choose another"),

@@ -2,6 +2,7 @@ import pytest
 
 from edgeapp.config.pipeline import RESERVED, ModelSettings, PipelineSpec, read_pipeline
 from edgeapp.config.sets import parse_sets
+from edgeapp.core.plugin import KINDS
 from edgeapp.document.reader import read
 from edgeapp.errors import Complaint
 
@@ -119,6 +120,22 @@ def test_framework_keys_are_reserved(key: str) -> None:
 )
 def test_mistakes_of_shape(text: str, problem: str) -> None:
     assert problems(text) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("name: a\nstages: {a: {sorce: b}}", "'sorce': did you mean 'source'?"),
+        ("name: a\nstages: {a: {output:mqtt}}", "write 'output: ...', with a space after the ':'"),
+        ("name: a\nstages: {a: {rate_hz: 3}}", f"it needs one of the keys {', '.join(KINDS)}"),
+        (
+            "name: a\nstages: {a: {source: b}}\nc: {transform: d}",
+            "if it is a stage, indent it below 'stages:'",
+        ),
+    ],
+)
+def test_near_misses_of_shape_say_what_to_write(text: str, remedy: str) -> None:
+    assert [c.remedy for c in spec_of(text)[1]] == [remedy]
 
 
 def test_a_number_may_be_a_name() -> None:

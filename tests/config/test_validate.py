@@ -73,6 +73,9 @@ def test_good_values_become_what_the_option_is(text: str, name: str, value: obje
     assert getattr(options, name) == value
 
 
+ALONE = "write the number alone, in the unit that the option's name ends in"
+
+
 @pytest.mark.parametrize(
     ("text", "problem", "remedy"),
     [
@@ -86,7 +89,12 @@ def test_good_values_become_what_the_option_is(text: str, name: str, value: obje
         ("count: 1.5", "count must be a whole number, not 1.5", ""),
         ("count: true", "count must be a whole number, not true", ""),
         ("count: 7", "count: seven is taken; choose another", ""),
-        ("on: yes", "on must be true or false, not 'yes'", ""),
+        ("on: yes", "on must be true or false, not 'yes'", "write true"),
+        ("on: Off", "on must be true or false, not 'Off'", "write false"),
+        ("on: maybe", "on must be true or false, not 'maybe'", ""),
+        ("rate_hz: 12 kHz", "rate_hz must be a number, not '12 kHz'", ALONE),
+        ("rate_hz: -3Hz", "rate_hz must be a number, not '-3Hz'", ALONE),
+        ("count: 2 min", "count must be a whole number, not '2 min'", ALONE),
         ("on: 1", "on must be true or false, not 1", ""),
         ("device: 1.5", "device must be text or a whole number, not 1.5", ""),
         (

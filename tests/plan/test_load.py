@@ -123,6 +123,13 @@ def test_all_mistakes_of_all_files_come_at_once_in_their_order(check: Check) -> 
     ]
 
 
+def test_a_device_file_in_place_of_a_pipeline_is_named_as_one(check: Check) -> None:
+    (mistake,) = complaints(check, "device: porch\nmqtt: {host: broker.local}")
+
+    assert mistake.problem == "this is a device file, not a pipeline"
+    assert mistake.remedy == "give it with --device"
+
+
 def test_two_pipelines_cannot_have_one_name(check: Check, tmp_path: Path) -> None:
     text = "name: a\nstages: {cam: {source: cam}}"
 
