@@ -35,8 +35,13 @@ def stall_if_told(kind: str, how: Callable[[], None] | None = None) -> None:
         (FOLDER / f"stall-{kind}").unlink()
     except FileNotFoundError:
         return
-    print(f"{kind} stalls now", flush=True)
+    tell_that_it_stalls(kind)
     (how or never_come_back)()
+
+
+def tell_that_it_stalls(kind: str) -> None:
+    """With the time, in microseconds: the journal may be late."""
+    print(f"{kind} stalls now: {time.monotonic_ns() // 1000}", flush=True)
 
 
 def never_come_back() -> None:
@@ -52,7 +57,7 @@ def hold_the_interpreter() -> None:
 
 def block_the_loop(_number: int, _frame: object) -> None:
     """Block the main thread alone."""
-    print("loop stalls now", flush=True)
+    tell_that_it_stalls("loop")
     never_come_back()
 
 
