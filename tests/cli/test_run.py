@@ -73,7 +73,7 @@ def test_numpy_is_not_loaded_before_blas_is_kept_to_one_thread(
 
 
 def test_for_ends_a_run_with_a_summary(start: Start, pump: Path) -> None:
-    process = start("run", pump, "--for", "1s")
+    process = start("run", pump, "--for", "3s")
     out, err = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0, err
     assert "pump stopped: " in out
@@ -82,7 +82,7 @@ def test_for_ends_a_run_with_a_summary(start: Start, pump: Path) -> None:
 
 
 def test_json_prints_states_and_a_summary(start: Start, pump: Path) -> None:
-    process = start("run", pump, "--for", "2500ms", "--json")
+    process = start("run", pump, "--for", "6s", "--json")
     out, err = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0, err
     first, *states, last = [json.loads(line) for line in out.splitlines()]
@@ -164,7 +164,7 @@ def test_a_stuck_stage_is_named_and_the_process_ends(
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "stick.py").write_text(STUCK)
     pump.write_text(pump.read_text() + "  glue: {action: stick, from: features}\n")
-    process = start("run", pump, "--for", "1s")
+    process = start("run", pump, "--for", "4s")
     out, err = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 1
     assert "left behind, stuck: pump/glue" in err
@@ -192,7 +192,7 @@ def test_a_pipeline_that_ends_failed_is_told_by_the_exit_code(
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "fail.py").write_text(FAILING)
     pump.write_text(pump.read_text() + "  bang: {action: fail, from: features}\n")
-    process = start("run", pump, "--for", "4s")
+    process = start("run", pump, "--for", "10s")
     out, err = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 1
     assert "pump failed (stage 'bang' keeps raising: RuntimeError('as written'))" in out

@@ -87,7 +87,7 @@ def test_a_stopped_recording_is_whole(number: signal.Signals, tmp_path: Path) ->
     assert process.stdout is not None
     opening = [process.stdout.readline() for _ in range(3)]
     assert "Ctrl-C ends it" in opening[-1]
-    time.sleep(1.0)
+    time.sleep(3.0)  # some samples, ten a second
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
     assert process.returncode == exits.OK, err
