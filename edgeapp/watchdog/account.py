@@ -53,8 +53,8 @@ def decision_of(
     binding = _binding(options, sight, choices, allowed, known)
     soon = later = headroom = trip_in_s = None
     if known.sensed:
-        soon = known.model.forecast(load.foreign + cores, budget.SOON_S).die_c
-        later = known.model.forecast(load.bursts.mean + cores, budget.LATER_S).die_c
+        soon = known.model.expect(load.foreign + cores, budget.SOON_S)
+        later = known.model.expect(load.bursts.mean + cores, budget.LATER_S)
         headroom = headroom_of(soon, limits.trip_c)
         trip_in_s = known.model.time_to(limits.trip_c, load.foreign + cores)
     weight = choices.weight

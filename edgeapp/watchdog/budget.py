@@ -7,7 +7,7 @@ and for five minutes, and through bursts of the neighbours, as far as lower rate
 room for them.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -126,28 +126,35 @@ def heat_later(
         return Cap("heat_300s", max(usual, least))
     # The mean load heats slowly, what differs from it for the length of a burst heats soon: the
     # die ends at slow * mean + soon * (load of now), and the limit is at gain * total.
-    others = quiet + q * bursts.height
+    others, rest, limit = quiet + q * bursts.height, 1 - q, gain * total
 
-    def value(u: float, v: float, worth_u: float) -> float:
-        slowly = slow * ((1 - q) * u + q * v + others) - gain * total
-        between_k = max(0.0, slowly + soon * (u + quiet))
-        over_k = max(0.0, slowly + soon * (v + high))
-        too_hot = (1 - q) * between_k + q * over_k
-        kept = min(1.0, v / u) ** RATE_EXPONENT if u > 0 else 1.0
-        return (1 - q + q * kept) * worth_u - PEAK_COST * too_hot
+    def best_with(u: float, vs: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
+        """(value, u, v) of the best v; of those come also q * v, and what they heat soon."""
+        worth_u, mean_u, soon_u = worth(u), rest * u, soon * (u + quiet)
+        best = -inf, u, least
+        for v, mean_v, soon_v in vs:
+            slowly = slow * (mean_u + mean_v + others) - limit
+            between_k, over_k = slowly + soon_u, slowly + soon_v
+            too_hot = (rest * between_k if between_k > 0 else 0.0) + (
+                q * over_k if over_k > 0 else 0.0
+            )
+            kept = (v / u) ** RATE_EXPONENT if v < u else 1.0
+            value = (rest + q * kept) * worth_u - PEAK_COST * too_hot
+            if value >= best[0]:
+                best = value, u, v
+        return best
 
     u = v = least
     width = max(usual + 1.0 - least, 0.1)
     for _ in range(ZOOMS):
         low_u, low_v = max(least, u - width), max(least, v - width)
         step_u, step_v = (u + width - low_u) / STEPS, (v + width - low_v) / STEPS
-        us = [(u, worth(u)) for u in (low_u + i * step_u for i in range(STEPS + 1))]
-        vs = [low_v + j * step_v for j in range(STEPS + 1)]
-        _, u, v = max((value(u, v, worth_u), u, v) for u, worth_u in us for v in vs)
+        vs = [(v, q * v, soon * (v + high)) for v in (low_v + j * step_v for j in range(STEPS + 1))]
+        _, u, v = max(best_with(low_u + i * step_u, vs) for i in range(STEPS + 1))
         width = max(step_u, step_v)
     return Cap("heat_300s", u)
 
 
 def _gain(model: ThermalModel, horizon_s: float) -> float:
     """Kelvin that one core more makes by then."""
-    return model.forecast(1.0, horizon_s).die_c - model.forecast(0.0, horizon_s).die_c
+    return model.expect(1.0, horizon_s) - model.expect(0.0, horizon_s)

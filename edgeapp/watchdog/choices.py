@@ -60,6 +60,16 @@ class Choices:
         )
 
     @cached_property
+    def of_same_models(self) -> tuple[tuple[Option, ...], ...]:
+        """Those of each pipeline for which no model is changed."""
+        return tuple(tuple(o for o in group if o.swaps == 0) for group in self.groups)
+
+    @cached_property
+    def most_of_same_models(self) -> float:
+        """What the same models are worth if nothing is scarce."""
+        return sum(max(o.utility for o in group) for group in self.of_same_models)
+
+    @cached_property
     def _frontier(self) -> tuple[tuple[float, float], ...]:
         """(cores, utility) of the best ways to use more and more cores, sharing time between them."""
         cores = utility = 0.0

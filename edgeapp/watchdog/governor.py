@@ -203,7 +203,7 @@ class Governor:
             return found.chosen, "" if first else self._why_unfit(sight)
         if allowed.stay.binding == "heat_30s" and self._known.cores(now) > allowed.stay.cores:
             then = self._known.load.foreign + self._known.cores(now)
-            die_c = self._known.model.forecast(then, budget.SOON_S).die_c
+            die_c = self._known.model.expect(then, budget.SOON_S)
             return found.chosen, reasons.too_hot(die_c, self._limits.trip_c)
         if self._known.cores(now) > allowed.stay.cores:
             return found.chosen, reasons.limited(allowed.stay.binding, allowed.stay.cores)
@@ -221,12 +221,11 @@ class Governor:
             return None
         if sight.lost or self._urgent or sight.findings.undervoltage_held:
             return None
-        groups = [[option for option in group if option.swaps == 0] for group in choices.groups]
         enough = sum(option.utility for option in now) + LEAST_GAIN * choices.weight
-        if sum(max(option.utility for option in group) for group in groups) <= enough:
+        if choices.most_of_same_models <= enough:
             return None
         cores = CLIMB_SHARE * min(cap.cores for cap in list(caps)[-RETURN_FORECASTS:])
-        found = self._solve(groups, cores, 0.0)
+        found = self._solve(choices.of_same_models, cores, 0.0)
         return found if found.feasible and found.utility > enough else None
 
     def _climb(self, sight: Sight, choices: Choices, now: Sequence[Option]) -> Allocation | None:
@@ -321,7 +320,7 @@ class Governor:
         cores = self._known.load.bursts.mean + self._known.cores(better.chosen)
         if not self._known.sensed:
             return reasons.FITS
-        return reasons.holds(self._known.model.forecast(cores, budget.LATER_S).die_c)
+        return reasons.holds(self._known.model.expect(cores, budget.LATER_S))
 
     def _checked(self, tenants: Sequence[Tenant]) -> tuple[Tenant, ...]:
         if problems := impossible(tenants, self._limits, self._prior):

@@ -160,6 +160,11 @@ class ThermalModel:
         mean, sigma = self._line(horizon_s).at(cores)
         return Forecast(mean, sigma * self._hindsight.stretch(horizon_s) + self._pessimism_c)
 
+    def expect(self, cores: float, horizon_s: float) -> float:
+        """The temperature that `forecast` tells, without its uncertainty, for a part of its cost."""
+        mean0, mean1 = self._means(max(0.0, horizon_s))
+        return mean0 + mean1 * cores
+
     def cores_at(self, limit_c: float, horizon_s: float, *, sigmas: float = 1.0) -> float:
         """The greatest constant load of the whole device that keeps the die below a limit.
 
@@ -170,9 +175,13 @@ class ThermalModel:
             horizon_s: When, from now; greater than 0.
             sigmas: How sure it shall be; 0 asks for the mean.
         """
-        line = self._line(max(1.0, horizon_s))
+        h = max(1.0, horizon_s)
+        if sigmas > 0:
+            line = self._line(h)
+            k = sigmas * self._hindsight.stretch(h)
+        else:
+            line, k = Line(*self._means(h), 0.0, 0.0, 0.0), 0.0
         room = limit_c - max(0.0, sigmas) * self._pessimism_c - line.mean0
-        k = max(0.0, sigmas) * self._hindsight.stretch(horizon_s)
         # room - mean1 u = k sqrt(a + 2 b u + c u²), squared; mean1 > k sqrt(c) makes it unique.
         shrink = min(1.0, 0.8 * line.mean1 / (k * sqrt(line.c))) if k * line.c > 0 else 1.0
         b, c = k * k * line.b * shrink, k * k * line.c * shrink * shrink
@@ -396,18 +405,27 @@ class ThermalModel:
             self._lines[h] = line = self._line_anew(h)
         return line
 
-    def _line_anew(self, h: float) -> Line:
+    def _means(self, h: float) -> tuple[float, float]:
+        """The mean0 and mean1 of what is forecast in `h` seconds."""
         board, offset, gain, die, log_tau, trend = self._x
+        tau = exp(log_tau)
+        e = exp(-h / tau)
+        fast = exp(-h / self.prior.die_tau_s)
+        slow, die0 = 1 - e, self._filtered * fast
+        mean0 = e * board + slow * offset + die * die0 + _arrived(h, tau, e) * trend
+        return mean0, slow * gain + die * (1 - fast)
+
+    def _line_anew(self, h: float) -> Line:
+        board, offset, gain, _, log_tau, _ = self._x
         tau = exp(log_tau)
         e = exp(-h / tau)
         fast = exp(-h / self.prior.die_tau_s)
         bend = e * h / tau
         arrived = _arrived(h, tau, e)
+        mean0, mean1 = self._means(h)
         # By how much each number counts in mean0 and in mean1; what is left out does not.
         slow, swift = 1 - e, 1 - fast
         die0, tau0, tau1 = self._filtered * fast, bend * (board - offset), -bend * gain
-        mean0 = e * board + slow * offset + die * die0 + arrived * trend
-        mean1 = slow * gain + die * swift
         # Variance of mean0, covariance, variance of mean1; the letters are those of the numbers.
         (bb, bo, bg, bd, bt, br), (_, oo, og, od, ot, o_r), third, fourth, fifth, last = self._p
         (gg, gd, gt, gr), (dd, dt, dr), (tt, tr), rr = third[2:], fourth[3:], fifth[4:], last[5]

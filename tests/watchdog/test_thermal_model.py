@@ -147,6 +147,13 @@ def test_greatest_bearable_load_is_the_one_whose_forecast_meets_the_limit() -> N
                 assert found.die_c + sigmas * found.sigma_c == pytest.approx(limit_c, abs=1e-6)
 
 
+def test_what_is_expected_is_what_is_forecast_to_the_last_bit() -> None:
+    model, _ = settled()
+    for horizon_s in (-1.0, 0.0, 10.0, 30.0, 300.0, 3600.0):
+        for cores in (0.0, 0.7, 4.0):
+            assert model.expect(cores, horizon_s) == model.forecast(cores, horizon_s).die_c
+
+
 def test_more_certainty_and_less_heat_allow_less() -> None:
     model, _ = settled()
     assert model.cores_at(80.0, 300.0, sigmas=2.0) < model.cores_at(80.0, 300.0, sigmas=1.0)
