@@ -9,7 +9,7 @@ from pathlib import Path
 
 PREFIX = "edgeapp-test-"
 """What the groups are called; the process that made them follows, and which of its groups it is."""
-_PATIENCE_S = 10.0
+_PATIENCE_S = 60.0
 _WANTED = frozenset({"cpu", "io", "memory", "pids"})
 
 
