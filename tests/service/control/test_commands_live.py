@@ -32,7 +32,8 @@ stages:
   features: {transform: features}
   send: {output: mqtt}
 """
-ALL = "  commands: [enable, pin, tune, snapshot, reload]"
+ALL = "  commands: [enable, pin, tune, snapshot, reload]\nwatchdog: {enabled: false}"
+"""On a busy machine the watchdog would choose another variant than the best."""
 
 
 class Asker:

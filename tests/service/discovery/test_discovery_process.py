@@ -68,7 +68,7 @@ def test_a_device_is_discovered_kept_up_to_date_and_taken_back(
             wait_until(learned, "the names of the features")
             announced = listener.payloads(TOPIC)[-1]
             assert list(mistakes(TOPIC, announced.encode())) == []
-            assert retained(client, broker.port, TOPIC) == announced
+            wait_until(lambda: retained(client, broker.port, TOPIC) == announced, "it is kept")
             found = components(announced)
             states = {one["state_topic"] for one in found.values() if "state_topic" in one}
             states -= {"edgeapp/test/pump/trend", "edgeapp/test/pump/warn"}
