@@ -9,6 +9,9 @@ from edgeapp.runtime.pipeline import Outcome
 from edgeapp.runtime.status import PipelineStatus, StageStatus
 from edgeapp.service.recent import Recent
 
+_DONE_BY = {"action": "time", "output": "message"}
+"""What a sink's count is of."""
+
 
 def plain(pipeline: PipelineStatus, recent: Recent, elapsed_s: float) -> str:
     """One line on a pipeline: state, rates, latency, drops, the last result."""
@@ -69,8 +72,8 @@ def sentence(pipeline: PipelineStatus, outcome: Outcome) -> str:
     if shed:
         said += f", {shed:,} shed on purpose"
     sinks = [
-        f"{stage.id} {words.plural(stage.done, 'time' if stage.kind == 'action' else 'result')}"
+        f"{stage.id} {words.plural(stage.emitted, _DONE_BY[stage.kind])}"
         for stage in pipeline.stages
-        if stage.kind in {"action", "output"}
+        if stage.kind in _DONE_BY
     ]
     return f"{said}; {', '.join(sinks)}." if sinks else f"{said}."

@@ -1,5 +1,6 @@
 """Numbers, times and results in words that people read at a glance."""
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -78,6 +79,8 @@ def _pose(pose: Pose) -> str:
 def _score(score: Score) -> str:
     if not score.ready:
         return f"learning {100 * score.progress:.0f} %"
+    if math.isnan(score.value):
+        return "score not a number"
     return f"score {score.value:.2f}, {'normal' if score.value < 1 else 'unusual'}"
 
 

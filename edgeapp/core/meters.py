@@ -111,7 +111,7 @@ class StageMeters:
     wall_ns: int = 0
     """Wall time of these calls."""
     emitted: int = 0
-    """Packets handed on."""
+    """Packets handed on; of an action: acted upon; of an output: made into messages."""
     dropped: Counter[str] = field(default_factory=Counter)
     """By reason; the reasons are listed in `edgeapp.core.meters`."""
     lost: int = 0

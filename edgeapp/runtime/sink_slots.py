@@ -59,6 +59,7 @@ class ActionSlot(SinkSlot):
             return
         packet = self._told(packet)
         self._act(packet)
+        self.meters.emitted += 1
         self._owed_lost = 0
         now_ns = self._now_ns()
         self.meters.age.record(now_ns - packet.taken_ns)
@@ -109,6 +110,7 @@ class OutputSlot(SinkSlot):
                 self._deliver(self._kit.uplink.seal(message))
             else:
                 self._kit.uplink.offer(message)
+            self.meters.emitted += 1
             if self._changes is not None:
                 self._changes.settle()
         self._owed_lost = 0

@@ -88,6 +88,8 @@ def test_when_rows_are_short_models_sources_and_results_stay() -> None:
 def test_a_score_is_called_normal_or_unusual() -> None:
     assert "→ health: score 0.42, normal" in text(frame(scenes.demo(score=Score(0.42)), 80, 24))
     assert "→ health: score 3.10, unusual" in text(frame(scenes.demo(score=Score(3.1)), 80, 24))
+    nan = scenes.demo(score=Score(float("nan")))
+    assert "→ health: score not a number" in text(frame(nan, 80, 24))
 
 
 def alone(pipeline: PipelineStatus) -> str:

@@ -45,6 +45,11 @@ def test_a_change_that_every_s_held_back_is_sent_when_it_is_due() -> None:
     assert sent([1, 2, 2, 2, 2, 2, 2, 2], every_s=3) == [1, 2]
 
 
+def test_an_output_counts_the_messages_that_it_made_and_not_what_it_held_back() -> None:
+    ran = run_stage(Say, {}, packets([Score(1.0)] * 7), every_s=3)
+    assert (ran.meters.done, ran.meters.emitted, len(ran.messages)) == (7, 3, 3)
+
+
 def test_a_change_that_was_undone_before_it_was_due_is_not_sent() -> None:
     assert sent([1, 2, 1, 1, 1, 1], every_s=3) == [1]
 

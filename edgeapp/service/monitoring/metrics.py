@@ -54,7 +54,9 @@ METRICS: Mapping[str, Metric] = {
     "edgeapp_stage_answered_packets_total": Metric(
         "counter", _STAGE, "Packets answered, perhaps with nothing; of a source: given."
     ),
-    "edgeapp_stage_emitted_packets_total": Metric("counter", _STAGE, "Packets handed on."),
+    "edgeapp_stage_emitted_packets_total": Metric(
+        "counter", _STAGE, "Packets handed on; by a sink: acted upon, or told of."
+    ),
     "edgeapp_stage_dropped_packets_total": Metric(
         "counter", (*_STAGE, "reason"), "Packets let go though they were wanted."
     ),
