@@ -41,6 +41,11 @@ class Bursts:
         return self.quiet + self.share * self.height
 
     @property
+    def gap_s(self) -> float:
+        """How long it is quiet between two bursts."""
+        return self.length_s * (1 - self.share) / self.share if self.share > 0 else 0.0
+
+    @property
     def left_s(self) -> float:
         """How long the burst of now will last yet."""
         return max(0.0, self.length_s - (self.age_s or 0.0))

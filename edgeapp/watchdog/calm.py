@@ -8,7 +8,7 @@ LEAST_GAIN = 0.002
 """Of all utility, below which nothing is changed for the better."""
 HOUR_S = 3600.0
 SHED_EVERY_S = 4.0
-"""Between two steps down, so that the first can be seen to work."""
+"""Between two steps down, so that the first can be seen to work, unless the trip is at stake."""
 CLIMB_AFTER_S = 20.0
 """From the last change of models on, before others are chosen."""
 RETURN_AFTER_S = 3.0
@@ -77,15 +77,19 @@ class Calm:
         """The same for a change that will last so long: what is short has to bring more."""
         return self.price(now_s) * min(MOST_TIMES, PATIENCE_S / max(lasts_s, 1.0))
 
-    def price_of_waiting(self, now_s: float) -> float:
+    def price_of_waiting(self, now_s: float, lasts_s: float = 0.0) -> float:
         """The same for what can wait: high after a change, falling while nothing changes.
 
         What is lost by waiting adds up, and a swap is due when it outweighs the price: whoever
         rents until the rent has reached the price of buying never pays more than twice too much
-        (ski rental: Karlin et al., Algorithmica 3, 1988).
+        (ski rental: Karlin et al., Algorithmica 3, 1988). Nobody has to wait for what is known.
+
+        Args:
+            now_s: Monotonic time.
+            lasts_s: For how long the gain is known to last, at least; 0: nothing is known of it.
         """
         waited_s = HOUR_S if self._swapped_s is None else now_s - self._swapped_s
-        return self.price_for(now_s, waited_s)
+        return self.price_for(now_s, max(waited_s, lasts_s))
 
     def may_shed(self, now_s: float) -> bool:
         """Whether the last step down has had its time."""

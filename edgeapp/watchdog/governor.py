@@ -25,7 +25,7 @@ from edgeapp.watchdog.budget import Budget, Cap
 from edgeapp.watchdog.calm import CLIMB_SHARE, LEAST_GAIN, THERE_AND_BACK, Calm
 from edgeapp.watchdog.checks import floor_of, impossible
 from edgeapp.watchdog.choices import Choices, Chooser, Wanted
-from edgeapp.watchdog.known import Known, Sight
+from edgeapp.watchdog.known import SAME_CORES, Known, Sight
 from edgeapp.watchdog.ladder import CLOSED, Ladder, LadderError, Tenant
 from edgeapp.watchdog.limits import Limits, Prior
 from edgeapp.watchdog.options import Option
@@ -131,14 +131,14 @@ class Governor:
         else:
             self._allowed.clear()  # models are not chosen by what a burst leaves
         first = self._wanted is None
-        if now is None or first or self._has_to_go(sight, now, allowed):
+        least = known.load.ratio * choices.least_cores
+        if now is None or first or self._has_to_go(sight, now, allowed, least):
             chosen, why = self._give_way(sight, now, allowed, first=first)
         elif better := self._return(sight, choices, now) or self._climb(sight, choices, now):
             chosen, why = better.chosen, self._why_better(better)
         else:
             chosen, why = now, ""
         wanted = self._want(sight, chosen)
-        least = known.load.ratio * choices.least_cores
         self._note_feasible(least > allowed.stay.cores)
         told = Chosen(
             wanted, chosen, why, self._next_best, self._urgent, self._infeasible, self._faults
@@ -165,12 +165,20 @@ class Governor:
             obey_pins=obey_pins,
         )
 
-    def _has_to_go(self, sight: Sight, now: Sequence[Option], allowed: Budget) -> bool:
-        """Whether what is wanted already cannot stay."""
+    def _has_to_go(
+        self, sight: Sight, now: Sequence[Option], allowed: Budget, least: float
+    ) -> bool:
+        """Whether what is wanted already cannot stay.
+
+        `least`: cores with all that may be closed at rest; less cannot be had.
+        """
         if sum(option.memory_mb for option in now) > self._known.memory.cap_mb:
             return True
-        if self._known.cores(now) > allowed.stay.cores:
-            return self._calm.may_shed(sight.now_s)
+        cores = self._known.cores(now)
+        if cores > allowed.stay.cores:
+            # Whoever gave way a second ago, before a neighbour came, waits for nothing.
+            at_stake = cores > least + SAME_CORES and self._known.will_trip(cores)
+            return at_stake or self._calm.may_shed(sight.now_s)
         return self._has_to_prepare(sight, now)
 
     def _has_to_prepare(self, sight: Sight, now: Sequence[Option]) -> bool:
@@ -246,7 +254,9 @@ class Governor:
             if pinned.feasible:
                 self._urgent = False
                 return pinned
-        price = self._calm.price_of_waiting(sight.now_s) * choices.weight
+        # What a burst had taken is worth having until the next one.
+        quiet_s = min(budget.LATER_S, self._known.load.bursts.gap_s) if self._for_burst else 0.0
+        price = self._calm.price_of_waiting(sight.now_s, quiet_s) * choices.weight
         found = self._solve(choices.groups, cores, price)
         self._remember_next(choices, found)
         gain = found.utility - price * found.swaps - have

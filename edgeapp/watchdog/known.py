@@ -165,6 +165,11 @@ class Known:
         """Cores that a choice uses: by its costs, corrected by what was measured."""
         return self.load.ratio * sum(option.cores for option in chosen)
 
+    def will_trip(self, cores: float) -> bool:
+        """Whether the die is expected at the trip itself within seconds if we use so many cores."""
+        forecast = self.model.forecast(self.load.foreign + cores, budget.NOW_S)
+        return self.sensed and forecast.die_c >= self._limits.trip_c
+
     def facts(self, sight: Sight) -> dict[str, float]:
         """The state of all that was learned, for whoever wants to look."""
         load = self.load
