@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -63,33 +64,46 @@ def record(
             print("\n".join(_opening(recorder, file)), flush=True)
         kept = _FIRST_KEPT
         began_ns = clock.now_ns()
-        ticks = 0
         while not stop.is_set() and not recorder.full:
             recorder.tick()
-            ticks += 1
             if recorder.rows >= kept:  # a power cut costs at most half; a card is spared
                 kept *= 2
                 _write(recorder, file)
-            due_s = ticks * every_s
+            lasts_s = (clock.now_ns() - began_ns) / 1e9
+            due_s = (lasts_s // every_s + 1) * every_s  # what was slept through is not made up for
             if for_s is not None and due_s > for_s:
                 break
-            clock.wait(stop, due_s - (clock.now_ns() - began_ns) / 1e9)
+            clock.wait(stop, due_s - lasts_s)
     return _end(recorder, file, json=json)
 
 
 @contextmanager
 def stopped_by_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C, SIGTERM and a lost terminal set, instead of ending the process."""
+    """An event that Ctrl-C, SIGTERM and a lost terminal set, instead of ending the process.
+
+    A thread sets it: the handler runs on the main thread, which may hold the lock of the event at
+    that instant, as it waits for it, and would then wait for itself for ever.
+    """
     stop = threading.Event()
+    heard: SimpleQueue[bool] = SimpleQueue()  # whose `put` may be called at any instant
+
+    def pass_on() -> None:
+        if heard.get():
+            stop.set()
+
+    passing_on = threading.Thread(target=pass_on, name="signals", daemon=True)
+    passing_on.start()
     before = {number: signal.getsignal(number) for number in _STOPS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:  # nohup
-            signal.signal(number, lambda *_: stop.set())
+            signal.signal(number, lambda *_: heard.put(True))
     try:
         yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        heard.put(False)
+        passing_on.join()
 
 
 def writable(file: Path, *, force: bool) -> Path:

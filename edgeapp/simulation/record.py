@@ -122,12 +122,15 @@ class Recorder:
         return len(self._rows) >= MOST_ROWS
 
     def tick(self) -> None:
-        """Take a sample, and empty ones for the time that was slept through."""
-        if self.full:
+        """Take a sample, and empty ones for the time that was slept through.
+
+        None is taken in the millisecond of the one before: what is recorded has to be readable.
+        """
+        t_s = round((self._clock.now_ns() - self._began_ns) / NS, 3)
+        if self.full or (self._rows and t_s <= self._rows[-1][0]):
             return
         self.reading = reading = self.readings.read()
         noted = self._noted.take()
-        t_s = round((self._clock.now_ns() - self._began_ns) / NS, 3)
         row: dict[str, Cell] = {
             "own_cpu": _rounded(self._own_cores()),
             "total_cpu": _rounded(reading.busy_cores),
@@ -153,7 +156,7 @@ class Recorder:
     def _bridge(self, t_s: float) -> None:
         """A stretch without samples, such as of a stopped process, is rows without values."""
         longest_s = longest_gap_s(self._tick_s)
-        while self._rows and t_s - self._rows[-1][0] > longest_s and not self.full:
+        while self._rows and round(t_s - self._rows[-1][0], 3) > longest_s and not self.full:
             self._rows.append((round(self._rows[-1][0] + longest_s, 3), {}))
 
     def trace(self) -> Trace:

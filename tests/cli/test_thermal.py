@@ -83,11 +83,15 @@ def test_what_cannot_be_recorded_is_a_sentence(
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_recording_is_whole(number: signal.Signals, tmp_path: Path) -> None:
+    """Also one that stood still for a while in between."""
     process = program("thermal", "record", "--every", "100ms", cwd=tmp_path)
     assert process.stdout is not None
     opening = [process.stdout.readline() for _ in range(3)]
     assert "Ctrl-C ends it" in opening[-1]
-    time.sleep(3.0)  # some samples, ten a second
+    for meanwhile in (signal.SIGSTOP, signal.SIGCONT):
+        time.sleep(1.5)
+        process.send_signal(meanwhile)
+    time.sleep(1.5)
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
     assert process.returncode == exits.OK, err

@@ -92,6 +92,19 @@ def test_time_that_was_slept_through_is_rows_without_values(tmp_path: Path) -> N
     assert [value is None for value in heat] == [False, False, *[True] * 4, False, False]
 
 
+def test_samples_that_come_at_once_are_one(tmp_path: Path) -> None:
+    """A process that was held up may ask for several: each time stands in a recording once."""
+    device = BenchDevice()
+    recorder = recorder_of(device)
+    for seconds in (1.0, 0.0, 0.0001, 1.0):
+        device.second(seconds)
+        recorder.tick()
+    write_trace(tmp_path / "trace.json", recorder.trace())
+    samples = read_trace(tmp_path / "trace.json").samples
+    assert samples is not None
+    assert list(samples.t_s) == [1, 2]
+
+
 def test_a_recording_ends_when_it_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record, "MOST_ROWS", 10)
     device = BenchDevice()
