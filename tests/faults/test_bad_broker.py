@@ -230,7 +230,8 @@ def start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Start]
                 tmp_path,
                 file,
                 *("--log-level", "debug", "--log-format", form),
-                more=f"mqtt: {{host: 127.0.0.1, port: {port}, home_assistant: {{}}, keepalive_s: 5,"
+                more="watchdog: {enabled: false}\n"  # on a busy machine it may have to say something
+                f"mqtt: {{host: 127.0.0.1, port: {port}, home_assistant: {{}}, keepalive_s: 5,"
                 f" commands: [enable, pin, tune, snapshot, reload], {mqtt}}}",
                 environment={**ENVIRONMENT, "CREDENTIALS_DIRECTORY": str(credentials)},
             )
