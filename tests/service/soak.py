@@ -54,6 +54,10 @@ class Soaked:
     """Least and most."""
     threads: tuple[int, int]
     """Least and most."""
+    fds_kept: tuple[int, int]
+    """Least of the first third and of the last: what is open for a moment is not counted."""
+    threads_kept: tuple[int, int]
+    """The same of threads."""
     unaccounted: int
 
 
@@ -83,16 +87,20 @@ def soak(folder: Path, broker: Path, *, warm_up_s: float, seconds: float) -> Soa
             code, summary = app.stop()
     assert code == 0, app.log()
     slope, error = _slope_mb_per_h(seen)
+    third = len(seen) // 3
+    ends = seen[:third], seen[-third:]
     stages = {stage["id"]: stage for stage in summary["pipelines"][0]["stages"]}
     return Soaked(
         seconds=round(seen[-1].at_s, 1),
         answers=stages["detect"]["done"],
         resident_mb=round(seen[-1].resident_bytes / 1e6, 1),
-        held_mb=(_median_mb(seen[: len(seen) // 3]), _median_mb(seen[-(len(seen) // 3) :])),
+        held_mb=(_median_mb(ends[0]), _median_mb(ends[1])),
         slope_mb_per_h=slope,
         slope_error_mb_per_h=error,
         fds=(min(s.fds for s in seen), max(s.fds for s in seen)),
         threads=(min(s.threads for s in seen), max(s.threads for s in seen)),
+        fds_kept=(min(s.fds for s in ends[0]), min(s.fds for s in ends[1])),
+        threads_kept=(min(s.threads for s in ends[0]), min(s.threads for s in ends[1])),
         unaccounted=sum(len(pipeline["unaccounted"]) for pipeline in summary["pipelines"]),
     )
 

@@ -22,7 +22,10 @@ def test_memory_files_and_threads_are_flat(
     print(done)
     first_mb, last_mb = done.held_mb
     assert last_mb - first_mb <= GREATEST_GROWTH_MB, done
-    assert done.fds[1] - done.fds[0] <= 1, done  # a file of state is open while it is written
-    assert done.threads[0] == done.threads[1], done
+    assert done.fds_kept[0] == done.fds_kept[1], done
+    assert done.fds[1] - done.fds[0] <= 2, done  # files of state are open while they are written
+    # Files of state are written by a second thread where two are due at once; it stays.
+    assert done.threads_kept[1] - done.threads_kept[0] <= 1, done
+    assert done.threads[1] - done.threads[0] <= 1, done
     assert done.unaccounted == 0
     assert done.answers > 1000, done
