@@ -28,8 +28,9 @@ def main():
         if MANNER == "refusing":
             return 78
         if MANNER != "never well":
-            healthy = pathlib.Path("/var/lib/edgeapp/healthy")
-            healthy.write_text(os.environ["EDGEAPP_START_ID"])
+            if MANNER != "ill":
+                healthy = pathlib.Path("/var/lib/edgeapp/healthy")
+                healthy.write_text(os.environ["EDGEAPP_START_ID"])
             while manager := os.environ.get("NOTIFY_SOCKET"):
                 with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to:
                     to.sendto(b"READY=1\\nWATCHDOG=1", manager)
@@ -61,7 +62,7 @@ def small_bundle(folder: Path, version: str, manner: str = "well") -> Path:
     """A bundle of a version that behaves in a certain manner.
 
     It is "well", or "strict" about the configuration, "crashing" at its start, "refusing" to start,
-    "never well", or there is a package that this machine "cannot load".
+    "never well", "ill" though it runs, or there is a package that this machine "cannot load".
     """
     own = EDGEAPP.format(version=version, manner=manner, mark=MARK)
     native = BROKEN if manner == "cannot load" else QUIET

@@ -12,7 +12,7 @@ import pytest
 from tests.servers.bundle import bundle
 from tests.servers.mosquitto import Listener, Mosquitto
 from tests.servers.systemd import Machine, MachinesMissingError
-from tests.systemd.device import BUNDLE, PIPELINES, PORT, Device
+from tests.systemd.device import BUNDLE, FIRST, PIPELINES, PORT, Device
 
 MADE_FOR = (3, 11)
 """The Python of the Debian that is booted."""
@@ -57,6 +57,7 @@ def device(
     ):
         device = Device(machine, broker, listener)
         machine.copy_in(carried, BUNDLE)
+        machine.run(f"cp --archive --link {BUNDLE} {FIRST}")
         shutil.rmtree(carried)
         machine.copy_in(repo / "pipelines" / "models", f"{PIPELINES}/models")
         device.configure(shown_pipelines)

@@ -17,6 +17,8 @@ PORT = 1883
 PIPELINES = "/etc/edgeapp/pipelines"
 DATA = "/var/lib/edgeapp"
 BUNDLE = "/srv/bundle"
+FIRST = "/srv/first"
+"""The bundle that was installed first, also after others were carried to the device."""
 START_PATIENCE_S = 90.0
 MQTT = """\
 device: {name}
@@ -49,11 +51,13 @@ class Device:
         """Write a file that the service may read."""
         self.machine.write(path, text, mode="0644")
 
-    def install(self, *words: str, bundle: Path | None = None, expect: int = 0) -> str:
+    def install(
+        self, *words: str, bundle: Path | None = None, folder: str = BUNDLE, expect: int = 0
+    ) -> str:
         """Run `install.sh` of the bundle that was carried here, or of another; what it said."""
         if bundle is not None:
             self.carry(bundle)
-        command = shlex.join([f"{BUNDLE}/install.sh", *words])
+        command = shlex.join([f"{folder}/install.sh", *words])
         began_s = time.monotonic()
         said = self.machine.run(command, expect=expect, limit_s=600)
         self.timings["install.sh"] = time.monotonic() - began_s

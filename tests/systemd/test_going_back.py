@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ stages:
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Versions after the installed one, by their manners."""
     folder = tmp_path_factory.mktemp("bundles")
-    manners = ("well", "crashing", "refusing", "never well")
+    manners = ("well", "crashing", "refusing", "never well", "ill")
     return {manner: small_bundle(folder / manner, "9.0", manner) for manner in manners}
 
 
@@ -98,11 +99,32 @@ def test_an_upgrade_that_crashes_goes_back_without_the_installer(
     assert "guard" in upgraded.text(since)
 
 
+def test_an_upgrade_that_takes_the_machine_down_goes_back(
+    upgraded: Device, bundles: dict[str, Path]
+) -> None:
+    """Nobody is left to see its starts fail, and no boot knows of the one before."""
+    machine, before = upgraded.machine, upgraded.version
+
+    def noted(number: int) -> bool:
+        return len(machine.do(f"tail -n +3 {OPT}/state/trial").stdout.split()) == number
+
+    upgraded.install("--health-s", "0", bundle=bundles["ill"])
+    for number in range(1, 4):
+        wait_until(partial(noted, number), "its start is noted")
+        assert upgraded.version != before
+        machine.cut_power()
+        machine.boot()
+    comes_back(upgraded, before)
+    assert "in 3 starts: this is version" in upgraded.text()
+    assert machine.do(f"test -e {OPT}/state/trial").returncode == 1
+
+
 def test_an_upgrade_killed_at_any_instant_leaves_a_version_that_starts(
     upgraded: Device, bundles: dict[str, Path]
 ) -> None:
     """Kill -9 of the installer and all that it started; then the device is switched off and on."""
     machine, before = upgraded.machine, upgraded.version
+    machine.run(f"rm -rf {OPT}/versions/9.0*")  # other builds of before: else it has another name
     chance = random.Random(1)
     upgraded.carry(bundles["well"])
     upgraded.install("--health-s", HEALTH_S)
