@@ -171,9 +171,9 @@ WATCHDOG = {
     "200 forced swaps under load; whatever is asked of a dial": (
         "tests/faults/test_swaps.py tests/models/test_swap_laws.py"
     ),
-    "CPU hogs beside the real process": "tests/service/test_hog.py",
+    "CPU hogs beside the real process": "tests/service/governing/test_hog.py",
     "the driver: hangs, crashes, heat, reload": (
-        "tests/service/test_watchdog.py tests/service/test_governing.py"
+        "tests/service/governing/test_watchdog.py tests/service/governing/test_governing.py"
     ),
     "thermal record, simulate, fit; calibrate": ("tests/cli/test_thermal.py"),
 }

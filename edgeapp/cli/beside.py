@@ -84,7 +84,7 @@ class Beside:
         watchdog = None
         works: Works = {}
         if device.watchdog.enabled:
-            from edgeapp.service.watchdog import Watchdog
+            from edgeapp.service.governing.watchdog import Watchdog
 
             hold = None if self._states is None else self._link.uplink.hold
             watchdog = Watchdog(app, device, hold=hold)

@@ -81,7 +81,7 @@ def _ladder_doubts(plans: "tuple[Plan, ...]", config: "DeviceConfig") -> list[st
         measured = [plan for plan in plans if costs_file(config.data_dir, plan.name).exists()]
     if not measured:
         return []
-    from edgeapp.service.ladder_doubts import ladder_doubts
+    from edgeapp.service.governing.ladder_doubts import ladder_doubts
 
     return ladder_doubts(measured, config)
 

@@ -121,7 +121,7 @@ def _tenants(files: Sequence[Path], device: Path | None) -> "tuple[Tenant, ...]"
     from edgeapp.cli.arguments import existing
     from edgeapp.config.device import read_device
     from edgeapp.plan.load import load
-    from edgeapp.service.tenants import hosted
+    from edgeapp.service.governing.tenants import hosted
 
     config = read_device(device)
     hosts = [hosted(plan, config.data_dir) for plan in load(existing(files), device=config)]

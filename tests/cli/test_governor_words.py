@@ -10,9 +10,9 @@ from edgeapp.cli import main
 from edgeapp.cli.governor_words import governor_lines
 from edgeapp.config.device import DeviceConfig
 from edgeapp.plan.load import load
-from edgeapp.service.ladder_doubts import ladder_doubts
+from edgeapp.service.governing.ladder_doubts import ladder_doubts
 from edgeapp.watchdog.costs import costs_file
-from tests.service.governed import belt, keep_costs
+from tests.service.governing.governed import belt, keep_costs
 
 COOL: dict[str, Any] = {
     "level": "nominal",

@@ -9,7 +9,7 @@ from edgeapp.document.render import clean, clean_place
 from edgeapp.service.doctor.case import Case
 from edgeapp.service.doctor.finding import Check, Finding, failed, ok, unseen, warning
 from edgeapp.service.doctor.machine import may_open
-from edgeapp.service.tenants import hosted
+from edgeapp.service.governing.tenants import hosted
 
 LOAD_S = 18.0
 """How long all models together may take to be looked into."""

@@ -25,7 +25,7 @@ from edgeapp.core.meters import Histogram
 from edgeapp.errors import ConfigError
 from edgeapp.runtime.app import App
 from edgeapp.runtime.status import PipelineStatus
-from edgeapp.service.governor_state import governor_facts
+from edgeapp.service.governing.state import governor_facts
 from edgeapp.service.monitoring import endpoints as module
 from edgeapp.service.monitoring.endpoints import Monitoring
 from edgeapp.service.monitoring.health import MOST_REASONS, Health

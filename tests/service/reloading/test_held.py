@@ -15,7 +15,7 @@ from edgeapp.service.control.server import Frame, RefusedError
 from edgeapp.service.control.verbs import Verbs
 from edgeapp.service.facts import facts
 from tests.runtime.rig import Rig
-from tests.service.governed import belt
+from tests.service.governing.governed import belt
 
 
 @pytest.fixture

@@ -20,12 +20,12 @@ from edgeapp.core.message import Message
 from edgeapp.runtime.app import App
 from edgeapp.runtime.pipeline import WATCHDOG, Pipeline
 from edgeapp.runtime.supervise import keep_up
-from edgeapp.service.governor_state import governor_facts
+from edgeapp.service.governing.state import governor_facts
 from edgeapp.uplink.notices import GovernorNotice, Notice, SignalsNotice
 from edgeapp.watchdog.ladder import LadderError
 
 if TYPE_CHECKING:
-    from edgeapp.service.governing import Governing, Steer, Tell
+    from edgeapp.service.governing.governing import Governing, Steer, Tell
 
 TICK_S = 1.0
 STALLED_S = 3.0
@@ -153,7 +153,7 @@ class Watchdog:
         self, pipelines: Callable[[], Sequence[Pipeline]], steer: "Steer", tell: "Tell"
     ) -> "Governing":
         # On the thread: the start does not wait for what is loaded here.
-        from edgeapp.service.governing import Governing
+        from edgeapp.service.governing.governing import Governing
         from edgeapp.watchdog.readings import Readings
         from edgeapp.watchdog.signals.files import RealFiles
         from edgeapp.watchdog.signals.process_cpu import ProcessCpu

@@ -7,7 +7,7 @@ import pytest
 from edgeapp.config.device import DeviceConfig
 from edgeapp.plan.graph import Plan
 from edgeapp.plan.load import load
-from edgeapp.service.tenants import (
+from edgeapp.service.governing.tenants import (
     ASSUMED_ACCURACY,
     ASSUMED_CPU_S,
     ASSUMED_STEP,

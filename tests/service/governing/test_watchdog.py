@@ -18,9 +18,9 @@ from edgeapp.core.message import Message
 from edgeapp.plan.graph import Plan
 from edgeapp.runtime.app import App
 from edgeapp.runtime.pipeline import Pipeline
-from edgeapp.service import watchdog
-from edgeapp.service.governing import Governing, MakeGovernor, Steer, Tell
-from edgeapp.service.watchdog import Watchdog
+from edgeapp.service.governing import watchdog
+from edgeapp.service.governing.governing import Governing, MakeGovernor, Steer, Tell
+from edgeapp.service.governing.watchdog import Watchdog
 from edgeapp.uplink.notices import GovernorNotice
 from edgeapp.watchdog.governor import Governor
 from edgeapp.watchdog.ladder import LadderError
@@ -28,7 +28,7 @@ from edgeapp.watchdog.readings import Readings
 from edgeapp.watchdog.signals.files import TreeFiles
 from edgeapp.watchdog.tick import Decision, Reading, Work
 from tests.runtime.rig import Rig
-from tests.service.governed import belt, keep_costs
+from tests.service.governing.governed import belt, keep_costs
 from tests.service.leaping import LeapingClock
 
 STALLED_S = 60.0
@@ -121,7 +121,7 @@ def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "TICK_S", 0.05)
     monkeypatch.setattr(watchdog, "STALLED_S", STALLED_S)
     monkeypatch.setattr(watchdog, "_LOOK_S", 0.02)
-    monkeypatch.setattr("edgeapp.service.governing.LEASE_S", LEASE_S)
+    monkeypatch.setattr("edgeapp.service.governing.governing.LEASE_S", LEASE_S)
     monkeypatch.setattr("edgeapp.runtime.supervise.RESTART_FIRST_S", 0.2)
 
 

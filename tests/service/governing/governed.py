@@ -12,7 +12,7 @@ from edgeapp.core.clock import NS, FakeClock
 from edgeapp.plan.graph import Plan
 from edgeapp.plan.load import load
 from edgeapp.runtime.pipeline import Pipeline
-from edgeapp.service.governing import Governing, MakeGovernor
+from edgeapp.service.governing.governing import Governing, MakeGovernor
 from edgeapp.testing.stage import LogBook
 from edgeapp.uplink.notices import GovernorNotice, SignalsNotice
 from edgeapp.watchdog.costs import (

@@ -9,7 +9,7 @@ from typing import Literal
 from edgeapp.config.watchdog import WatchdogConfig
 from edgeapp.core.context import Log
 from edgeapp.document.render import clean
-from edgeapp.service.tenants import Hosted
+from edgeapp.service.governing.tenants import Hosted
 from edgeapp.uplink.notices import CostsOf, Signal, SignalsNotice
 from edgeapp.watchdog.boards import BOARDS, prior_of
 from edgeapp.watchdog.limits import Limits, Prior

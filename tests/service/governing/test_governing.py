@@ -9,7 +9,7 @@ from edgeapp.config.watchdog import WatchdogConfig
 from edgeapp.core.dial import Setting
 from edgeapp.plan.graph import Plan
 from edgeapp.watchdog.costs import costs_file
-from tests.service.governed import World, belt, keep_costs
+from tests.service.governing.governed import World, belt, keep_costs
 
 BEST = Setting(0)
 

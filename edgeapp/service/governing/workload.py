@@ -8,7 +8,7 @@ from edgeapp.core.meters import LATE
 from edgeapp.plan.graph import Plan, StagePlan
 from edgeapp.runtime.pipeline import Pipeline
 from edgeapp.runtime.status import links_before
-from edgeapp.service.tenants import Hosted
+from edgeapp.service.governing.tenants import Hosted
 from edgeapp.watchdog.ladder import StageKey
 from edgeapp.watchdog.tick import StageWork, Work
 

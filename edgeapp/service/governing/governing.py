@@ -10,10 +10,10 @@ from edgeapp.core.clock import NS, Clock
 from edgeapp.core.context import Log
 from edgeapp.core.dial import LEASE_S, Setting
 from edgeapp.runtime.pipeline import WATCHDOG, Pipeline
-from edgeapp.service.governor_signals import grounds_of, log_facts, physical, report
-from edgeapp.service.governor_state import Told, Variants, decision_facts, notice_of
-from edgeapp.service.tenants import Hosted, hosted, tenant_of
-from edgeapp.service.workload import Workload
+from edgeapp.service.governing.signals import grounds_of, log_facts, physical, report
+from edgeapp.service.governing.state import Told, Variants, decision_facts, notice_of
+from edgeapp.service.governing.tenants import Hosted, hosted, tenant_of
+from edgeapp.service.governing.workload import Workload
 from edgeapp.uplink.notices import GovernorNotice, SignalsNotice
 from edgeapp.watchdog.checks import floor_of
 from edgeapp.watchdog.costs import costs_file

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from edgeapp.config.device import DeviceConfig
 from edgeapp.core.clock import MonotonicClock
 from edgeapp.plan.graph import Plan
-from edgeapp.service.governor_signals import grounds_of
+from edgeapp.service.governing.signals import grounds_of
+from edgeapp.service.governing.tenants import hosted, without_accuracy
 from edgeapp.service.logs import set_up
-from edgeapp.service.tenants import hosted, without_accuracy
 from edgeapp.watchdog.checks import complaints, impossible
 from edgeapp.watchdog.readings import Readings
 

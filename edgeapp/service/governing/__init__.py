@@ -1,0 +1,1 @@
+"""The governor at work on this device and its pipelines."""
