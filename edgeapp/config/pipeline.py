@@ -45,8 +45,8 @@ class PipelineSettings(Settings):
         30.0,
         gt=0,
         le=3600,
-        description="After a reload it must be well for so many seconds, or it goes back to its last "
-        "good file.",
+        description="After a reload it must be well for so many seconds, 20 at least, or it goes back "
+        "to its last good file.",
     )
 
 
