@@ -94,7 +94,7 @@ def _sentence(plan: "Plan") -> str:
     for stage in plan.stages.values():
         if stage.variants:
             said += f"; {stage.id}: {', '.join(v.file.name for v in stage.variants)}"
-    remarks = [f"\n  {s.id}: {said}" for s in plan.stages.values() for said in s.options.remarks()]
+    remarks = [f"\n  {s.id}: {said}" for s in plan.stages.values() for said in s.remarks]
     return said + "".join(remarks)
 
 
@@ -109,7 +109,7 @@ def _plan_facts(plan: "Plan") -> dict[str, Any]:
                 "plugin": stage.plugin.name,
                 "from": list(stage.reads),
                 "models": [str(variant.file) for variant in stage.variants],
-                "remarks": list(stage.options.remarks()),
+                "remarks": list(stage.remarks),
             }
             for stage in plan.stages.values()
         ],

@@ -13,6 +13,8 @@ from edgeapp.core.payload import Payload
 
 Kind = Literal["source", "transform", "model", "action", "output"]
 KINDS: tuple[Kind, ...] = ("source", "transform", "model", "action", "output")
+SINKS: frozenset[Kind] = frozenset({"action", "output"})
+"""Where packets end."""
 
 MARK = "__edgeapp_mark__"
 

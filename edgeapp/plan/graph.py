@@ -7,12 +7,14 @@ from typing import Literal
 
 from edgeapp.core.link import LinkSettings
 from edgeapp.core.message import Priority
-from edgeapp.core.plugin import Options, Plugin
+from edgeapp.core.plugin import SINKS, Options, Plugin
 from edgeapp.rules.rule import Rule
 from edgeapp.rules.term import Term
 
 Cut = Literal["none", "lane", "hands"]
 """What stands before a stage: nothing (fused), a link into a lane of its own, or into the hands."""
+
+_UNREAD = "no stage reads it: only the live view and `edgeapp tap` show what it gives"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,13 @@ class StagePlan:
     def upstream(self) -> str | None:
         """The stage that it reads, the first one of several; None for a source."""
         return self.reads[0] if self.reads else None
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What `edgeapp check` tells a user about this stage, a sentence each."""
+        if self.consumers or self.plugin.kind in SINKS:
+            return tuple(self.options.remarks())
+        return (*self.options.remarks(), _UNREAD)
 
     @property
     def live(self) -> bool:

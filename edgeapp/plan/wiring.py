@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgeapp.config.pipeline import PipelineSpec, StageSpec
-from edgeapp.core.plugin import Kind
+from edgeapp.core.plugin import SINKS
 from edgeapp.document.tree import Listing, Scalar, shortened
 from edgeapp.document.words import did_you_mean
 from edgeapp.errors import Complaint
-
-SINKS: frozenset[Kind] = frozenset({"action", "output"})
 
 
 @dataclass(frozen=True, slots=True)

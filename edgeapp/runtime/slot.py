@@ -386,9 +386,10 @@ class Slot:
         """Count and log a fault; False when the budget is spent and the pipeline comes down."""
         self.meters.faults += 1
         self.meters.last_fault = LastFault(_sentence(error), self._now_ns())
+        at = {} if packet is None else {"packet": _name(packet)}
         self.log.error(
             "stage raised",
-            packet=None if packet is None else _name(packet),
+            **at,
             exc_info=(type(error), error, error.__traceback__),
         )
         if self._life.budget.spend():

@@ -121,6 +121,15 @@ def test_check_says_what_a_pipeline_consists_of(capsys: Capture, pump: Path) -> 
     assert out_of(capsys, "check", pump) == "ok: pump: 4 stages, reads bearing (bearing)\n"
 
 
+def test_check_says_which_stage_works_for_nobody(capsys: Capture, pump: Path) -> None:
+    pump.write_text(
+        f"{pump.read_text()}  idle: {{transform: window, from: bearing, length_s: 2}}\n"
+    )
+    first, remark = out_of(capsys, "check", pump).splitlines()
+    assert "5 stages" in first
+    assert remark.startswith("  idle: no stage reads it")
+
+
 def test_check_as_json(capsys: Capture, pump: Path) -> None:
     said = json.loads(out_of(capsys, "check", "--json", pump))
     assert [stage["id"] for stage in said["pipelines"][0]["stages"]] == [

@@ -14,6 +14,7 @@ import msgspec
 from edgeapp import __version__
 from edgeapp.core.clock import NS
 from edgeapp.core.meters import Histogram
+from edgeapp.core.plugin import SINKS
 from edgeapp.core.revealed import hidden
 from edgeapp.document.render import clean, redacted
 from edgeapp.runtime.app import App
@@ -260,7 +261,7 @@ def _ages(status: PipelineStatus, stage: StageStatus, before: _Sample) -> Ages:
 
 
 def _sinks(status: PipelineStatus) -> list[StageStatus]:
-    return [stage for stage in status.stages if stage.kind in {"action", "output"}]
+    return [stage for stage in status.stages if stage.kind in SINKS]
 
 
 def _rounded(age_ms: float | None) -> float | None:
