@@ -11,6 +11,7 @@ import random
 import shutil
 import statistics
 import struct
+import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -228,6 +229,31 @@ def start(make_disk: Callable[..., Disk], tmp_path: Path) -> Iterator[Callable[.
     """Makes an outbox on a disk of its own."""
     with Forks("outbox_to_cut.py") as forks:
         yield lambda chance, **how: Outbox(make_disk(), tmp_path, forks, chance, **how)
+
+
+def test_a_cut_is_over_also_where_somebody_else_still_has_the_disk_mounted(
+    make_disk: Callable[..., Disk], system_program: Callable[[str, str], str]
+) -> None:
+    """As machines of tests that run beside this one do: the disk would seem to fail for ever."""
+    disk = make_disk()
+    file = disk.folder / "file"
+    with file.open("wb") as synced:
+        synced.write(b"synced")
+        synced.flush()
+        os.fsync(synced.fileno())
+    shell = [system_program("unshare", "util-linux"), "--mount", "sh", "-c", "echo; read -r _"]
+    with subprocess.Popen(shell, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        for _ in range(2):
+            disk.cut_power()
+            with pytest.raises(OSError, match="Input/output error"):
+                file.read_bytes()
+            disk.unmount()
+            disk.mount()
+            assert file.read_bytes() == b"synced"
+            (disk.folder / "more").write_bytes(b"more")
+        other.communicate()
 
 
 def test_no_settled_message_is_lost(start: Callable[..., Outbox]) -> None:

@@ -43,6 +43,7 @@ class Disk:
         self.folder = place / "disk"
         self.folder.mkdir()
         self._image = place / "disk.img"
+        self._copies = 0
         with self._image.open("wb") as image:
             image.truncate(size_mb * 1024 * 1024)
         _run("mkfs.ext4", "-q", "-F", "-m", "0", str(self._image))
@@ -72,7 +73,17 @@ class Disk:
         self.close()
 
     def mount(self) -> None:
-        """Mount it; ext4 recovers what its journal holds."""
+        """Mount it; ext4 recovers what its journal holds.
+
+        Who made a mount namespace meanwhile, as each machine of other tests does, still has it
+        mounted, with its power cut. Then it is a copy of what was on it that is mounted.
+        """
+        if _is_attached(self._image):
+            held = self._image
+            self._copies += 1
+            self._image = held.with_name(f"disk-{self._copies}.img")
+            _run("cp", "--sparse=always", str(held), str(self._image))
+            held.unlink()
         _run("mount", "-o", "loop", str(self._image), str(self.folder))
 
     def unmount(self) -> None:
@@ -127,6 +138,15 @@ class Disk:
     def close(self) -> None:
         """Unmount it, also where files on it are open."""
         self._janitor.communicate()
+
+
+def _is_attached(image: Path) -> bool:
+    """Whether a loop device has it open."""
+    for file in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with suppress(OSError):  # it is let go just now
+            if file.read_text().strip() == str(image.resolve()):
+                return True
+    return False
 
 
 def _run(program: str, *arguments: str) -> None:
