@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +34,21 @@ def said(capsys: Capture, *arguments: str | Path, code: int = exits.OK) -> str:
     return shown.out if code in {exits.OK, exits.FAILED} else shown.err
 
 
-def program(*arguments: str | Path, cwd: Path) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
+@contextmanager
+def program(*arguments: str | Path, cwd: Path) -> "Iterator[subprocess.Popen[str]]":
+    """Runs beside the test, and not longer."""
+    with subprocess.Popen(
         [sys.executable, "-m", "edgeapp", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent)},
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 # -- record ---------------------------------------------------------------------------------
@@ -84,16 +92,16 @@ def test_what_cannot_be_recorded_is_a_sentence(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_recording_is_whole(number: signal.Signals, tmp_path: Path) -> None:
     """Also one that stood still for a while in between."""
-    process = program("thermal", "record", "--every", "100ms", cwd=tmp_path)
-    assert process.stdout is not None
-    opening = [process.stdout.readline() for _ in range(3)]
-    assert "Ctrl-C ends it" in opening[-1]
-    for meanwhile in (signal.SIGSTOP, signal.SIGCONT):
+    with program("thermal", "record", "--every", "100ms", cwd=tmp_path) as process:
+        assert process.stdout is not None
+        opening = [process.stdout.readline() for _ in range(3)]
+        assert "Ctrl-C ends it" in opening[-1]
+        for meanwhile in (signal.SIGSTOP, signal.SIGCONT):
+            time.sleep(1.5)
+            process.send_signal(meanwhile)
         time.sleep(1.5)
-        process.send_signal(meanwhile)
-    time.sleep(1.5)
-    process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
     assert process.returncode == exits.OK, err
     assert "thermal_trace.json: " in out
     trace = read_trace(tmp_path / "thermal_trace.json")
