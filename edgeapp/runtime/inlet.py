@@ -7,6 +7,7 @@ from edgeapp.core.link import AnyPacket
 from edgeapp.core.meters import StageMeters
 from edgeapp.core.packet import Packet
 from edgeapp.core.payload import Payload
+from edgeapp.core.revealed import hidden
 from edgeapp.errors import BadPacket, Stopping, Unavailable
 from edgeapp.plan.graph import StagePlan
 from edgeapp.runtime.kit import Kit, Life
@@ -83,9 +84,10 @@ class Inlet(Slot):
         return max(since_ns, seen_ns) if since_ns else 0
 
     def _lost_touch(self, error: Unavailable) -> None:
-        if self.waiting_for != str(error):
-            self.waiting_for = str(error)
-            self.log.warning("source unavailable, retrying", problem=str(error))
+        problem = hidden(str(error))
+        if self.waiting_for != problem:
+            self.waiting_for = problem
+            self.log.warning("source unavailable, retrying", problem=problem)
 
     def _emitter(self) -> Callable[..., None]:
         """The `emit` of one epoch: stamps, counts and hands on."""

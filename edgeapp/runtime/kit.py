@@ -11,6 +11,7 @@ from edgeapp.core.clock import NS, Clock
 from edgeapp.core.context import Log
 from edgeapp.core.message import Uplink
 from edgeapp.core.meters import FAILED, STOPPING
+from edgeapp.core.revealed import hidden
 
 FAULTS_ALLOWED = 5
 FAULTS_WITHIN_S = 60
@@ -71,7 +72,7 @@ class Life:
     def fail(self, why: str) -> None:
         """End this run: something in it cannot go on. Any thread; the first reason stays."""
         if self.failure is None:
-            self.failure = why
+            self.failure = hidden(why)
         self.drop_reason = FAILED
         self.stopping.set()
         self.wake()

@@ -361,9 +361,10 @@ class Slot:
         self._opened_ns = 0
         self._why_closed = UNAVAILABLE
         self._retry_ns = self._now_ns() + ns(self._backoff.next_s())
-        if self.waiting_for != str(error):
-            self.waiting_for = str(error)
-            self.log.warning("unavailable, retrying", problem=str(error))
+        problem = hidden(str(error))
+        if self.waiting_for != problem:
+            self.waiting_for = problem
+            self.log.warning("unavailable, retrying", problem=problem)
 
     def _raised(self, error: BaseException, packet: AnyPacket) -> None:
         """Drop the packet; rebuild the stage, unless it only let the shutdown pass."""

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from edgeapp.core.clock import NS
+from edgeapp.core.revealed import hidden
 from edgeapp.runtime.kit import Kit
 from edgeapp.runtime.pipeline import Outcome, Pipeline
 
@@ -27,7 +28,7 @@ async def supervise(pipeline: Pipeline, stop: asyncio.Event) -> Outcome:
             outcome = await pipeline.run_once(stop)
         except Exception as error:
             log.error("pipeline could not run", exc_info=True)  # noqa: G201  a Log has no exception()
-            outcome = Outcome("failed", repr(error))
+            outcome = Outcome("failed", hidden(repr(error)))
             pipeline.state, pipeline.why = outcome.ending, outcome.why
         if outcome.ending == "paused" and not stop.is_set():
             log.info("pipeline paused")
@@ -70,7 +71,7 @@ async def keep_up(
         except Exception as error:
             kit.log.error("crashed", what=what, exc_info=True)  # noqa: G201  a Log has no exception()
             if last:
-                return repr(error)
+                return hidden(repr(error))
         else:
             return ""
         if kit.clock.now_ns() - began_ns > RESTART_MOST_S * NS:

@@ -325,6 +325,11 @@ def _trouble(
     device.until("refuses this user name and password")
     device.look()
 
+    device.write_hall(every=2)  # until it has told too often
+    device.reload()
+    device.until("keeps raising")
+    device.look()
+
     device.process.send_signal(signal.SIGABRT)  # as systemd does when the heart stops
     wait_until(lambda: device.process.poll() is not None, "it is killed")
     time.sleep(0.1)

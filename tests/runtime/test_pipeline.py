@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from edgeapp.core import revealed
 from edgeapp.core.link import LinkSettings
 from edgeapp.runtime.pipeline import Outcome, Pipeline
 from edgeapp.runtime.status import PipelineStatus
@@ -180,6 +181,19 @@ def test_a_spent_fault_budget_fails_the_pipeline_and_counts_the_rest(rig: Rig) -
     balanced(outcome, status, "failed")
     assert "stage 'r' keeps raising" in outcome.why
     assert status.stages[1].faults == 6
+
+
+def test_why_a_pipeline_failed_tells_no_secret(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(revealed, "_known", {})
+    monkeypatch.setattr(revealed, "_pattern", None)
+    revealed.remember("scripted")  # which is what the stage says of itself
+    outcome, status = rig.run(
+        chain(source(*numbers(50)), ("r", RaiseEvery, {"every": 2}), ("tap", Tap, {"into": []}))
+    )
+    assert outcome.why == "stage 'r' keeps raising: ZeroDivisionError('***')"
+    assert status.why == outcome.why
+    assert status.stages[1].last_fault is not None
+    assert status.stages[1].last_fault.said == "ZeroDivisionError: ***"
 
 
 def test_a_source_with_a_bug_is_rebuilt_and_goes_on(rig: Rig) -> None:
