@@ -338,7 +338,14 @@ def test_a_topic_that_is_denied(world: World, start: Start) -> None:
     application = start(world.ports["good"], f"{LOGIN}, {tls}", form="json")
     application.until_told("message dropped: the broker refused it")
     application.goes_on()
-    peeked = application.ask("outbox", "peek", "--dead", "--json").splitlines()
+    peeked: list[str] = []
+
+    def set_aside() -> bool:
+        """Whether the disk has them: the journal writes them a second after they are told."""
+        peeked[:] = application.ask("outbox", "peek", "--dead", "--json").splitlines()
+        return bool(peeked)
+
+    wait_until(set_aside, "refused messages on the disk")
     application.stop()
     for line in application.lines_with("warning"):
         told = json.loads(line)
