@@ -86,7 +86,10 @@ class LastFault(NamedTuple):
     """What a stage raised last."""
 
     said: str
-    """The exception in a line, as it was raised: it may hold what nobody may see."""
+    """The exception in a line, cut where it is long; secrets that were read are hidden in it.
+
+    It may still hold one of another origin, such as a login in an address.
+    """
     at_ns: int
     """Monotonic."""
 
