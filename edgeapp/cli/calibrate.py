@@ -29,7 +29,7 @@ def calibrate(*, for_: Duration = None, device: Device = None, json: Flag = Fals
     """Calibrate.
 
     Args:
-        for_: How long, from 4m on; 10m if not given. The longer, the surer.
+        for_: How long, 4m to 6h; 10m if not given. The longer, the surer.
         device: The device file, whose data directory gets what is learned.
         json: Print one JSON object at the end.
     """
@@ -37,7 +37,12 @@ def calibrate(*, for_: Duration = None, device: Device = None, json: Flag = Fals
 
     for_s = _DEFAULT_S if for_ is None else seconds(for_)
     if not SHORTEST_S <= for_s <= _LONGEST_S:
-        raise exits.Quit(exits.USAGE, "--for is 4m to 6h")
+        why = (
+            "less does not show how slowly a board warms up"
+            if for_s < SHORTEST_S
+            else "the slowest board is warm long before that"
+        )
+        raise exits.Quit(exits.USAGE, f"--for is 4m to 6h, not '{for_}': {why}")
     from edgeapp.cli.installed import installed
     from edgeapp.cli.thermal_record import stopped_by_signals
     from edgeapp.config.device import read_device

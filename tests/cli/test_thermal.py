@@ -294,8 +294,16 @@ def test_a_device_without_a_sensor_cannot_be_calibrated(capsys: Capture) -> None
     assert "has no temperature sensor" in said(capsys, "calibrate", code=exits.UNAVAILABLE)
 
 
-def test_a_calibration_lasts_its_time(capsys: Capture) -> None:
-    assert "--for is 4m to 6h" in said(capsys, "calibrate", "--for", "30s", code=exits.USAGE)
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ("5s", "less does not show how slowly a board warms up"),
+        ("7h", "the slowest board is warm long before that"),
+    ],
+)
+def test_a_calibration_lasts_its_time(given: str, why: str, capsys: Capture) -> None:
+    sentence = f"--for is 4m to 6h, not '{given}': {why}\n"
+    assert said(capsys, "calibrate", "--for", given, code=exits.USAGE).endswith(sentence)
 
 
 @pytest.mark.slow
