@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgeapp.core.context import Log
+from edgeapp.service.clients import Clients
 from edgeapp.service.unix_socket import bound
 
 SOCKET = "control.sock"
@@ -62,35 +63,27 @@ async def control_socket(
             yield path
         finally:
             server.close()
-            await desk.close()
+            await desk.clients.hang_up()
 
 
 class _Desk:
-    """Answers the clients, a few at a time."""
+    """Answers the clients."""
 
     def __init__(self, verbs: Mapping[str, Verb], log: Log) -> None:
         self._verbs = verbs
         self._log = log
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.clients = Clients(MOST_CLIENTS)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one client, and hang up. Never raises."""
-        task = asyncio.current_task()
-        assert task is not None, "asyncio calls this in a task"
-        self._tasks.add(task)
-        try:
-            if len(self._tasks) > MOST_CLIENTS:
-                await self._send(writer, Frame({"problem": "too many are connected already"}))
-            else:
+        with self.clients.one(writer) as room:
+            if room:
                 await self._answer(reader, writer)
+            else:
+                await self._send(writer, Frame({"problem": "too many are connected already"}))
             writer.close()
             async with asyncio.timeout(_SLOW_S):  # a client need not read what we sent
                 await writer.wait_closed()
-        except (OSError, TimeoutError, asyncio.CancelledError):
-            pass  # the client is gone, slow, or we stop
-        finally:
-            self._tasks.discard(task)
-            writer.transport.abort()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -135,14 +128,6 @@ class _Desk:
         writer.write(json.dumps(facts).encode() + b"\n" + frame.data)
         async with asyncio.timeout(_SLOW_S):
             await writer.drain()
-
-    async def close(self) -> None:
-        """Hang up on everybody."""
-        tasks = tuple(self._tasks)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
 
 
 def _request(line: bytes) -> Request:

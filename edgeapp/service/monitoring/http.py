@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from edgeapp.core.context import Log
+from edgeapp.service.clients import Clients
 
 MOST_CLIENTS = 16
 MOST_HEAD_BYTES = 8 * 1024
@@ -62,24 +63,21 @@ async def serve(
     finally:
         for server in servers:
             server.close()
-        await desk.close()
+        await desk.clients.hang_up()
 
 
 class _Desk:
-    """Answers the clients, a few at a time."""
+    """Answers the clients."""
 
     def __init__(self, pages: Mapping[str, Page], log: Log) -> None:
         self._pages = pages
         self._log = log
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.clients = Clients(MOST_CLIENTS)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one client, and hang up. Never raises."""
-        task = asyncio.current_task()
-        assert task is not None, "asyncio calls this in a task"
-        self._tasks.add(task)
-        try:
-            if len(self._tasks) > MOST_CLIENTS:
+        with self.clients.one(writer) as room:
+            if not room:
                 too_many = BadRequestError(
                     HTTPStatus.SERVICE_UNAVAILABLE, "too many are connected", **{"Retry-After": "1"}
                 )
@@ -88,11 +86,6 @@ class _Desk:
             method, answer = await self._answer(reader)
             await self._send(writer, answer, body=method != "HEAD")
             await _linger(reader)
-        except (OSError, TimeoutError, asyncio.CancelledError):
-            pass  # the client is gone or slow, or we stop
-        finally:
-            self._tasks.discard(task)
-            writer.transport.abort()
 
     async def _answer(self, reader: asyncio.StreamReader) -> tuple[str, Answer]:
         method = ""
@@ -136,14 +129,6 @@ class _Desk:
         async with asyncio.timeout(ANSWER_S):
             await writer.drain()
         writer.write_eof()
-
-    async def close(self) -> None:
-        """Hang up on everybody."""
-        tasks = tuple(self._tasks)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
 
 
 async def _head(reader: asyncio.StreamReader) -> bytes:
