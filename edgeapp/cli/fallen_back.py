@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from edgeapp.cli.run import Level, exit_code, kit_of, one_thread_each, run_loop, stops_kept
 
 if TYPE_CHECKING:
+    from edgeapp.config.places import Places
     from edgeapp.core.clock import Clock
     from edgeapp.core.context import Log
     from edgeapp.service.starts.fallback import Fallback
@@ -37,12 +38,12 @@ def run_fallen_back(
     of = device or places()
     clock = MonotonicClock()
     what = fall_back(start, of, log)
-    return _serve(what, device, for_s, notifier=notifier, log=log, clock=clock)
+    return _serve(what, of, for_s, notifier=notifier, log=log, clock=clock)
 
 
 def _serve(
     what: "Fallback",
-    device: Path | None,
+    of: "Path | Places",
     for_s: float | None,
     *,
     notifier: "Notifier",
@@ -51,7 +52,7 @@ def _serve(
 ) -> int:
     from edgeapp.cli.beside import Beside
     from edgeapp.cli.link_up import link_up
-    from edgeapp.config.places import places
+    from edgeapp.config.places import state_dir
     from edgeapp.runtime.app import App
     from edgeapp.service.starts.fallback import Again
     from edgeapp.service.starts.healthy import Healthy
@@ -66,9 +67,9 @@ def _serve(
     with link_up(what.device, what.plans, log=log, clock=clock) as link:
         kit = kit_of(what.plans, link, what.device.data_dir, log=log, clock=clock)
         app = App(what.plans, kit, stays=True)
-        state_dir = what.device.data_dir if device else places().data
-        healthy = Healthy(start, state_dir, app.status, clock=clock, log=log)
-        again = Again(partial(_check, device), healthy.mark, log=log)
+        data_dir = state_dir(of, what.device.data_dir)
+        healthy = Healthy(start, data_dir, app.status, clock=clock, log=log)
+        again = Again(partial(_check, of), healthy.mark, log=log)
         beside = Beside(
             app, link, what.device, None, again, notifier=notifier, healthy=healthy, start=start
         )
@@ -76,11 +77,11 @@ def _serve(
     return exit_code(outcomes, app.uplink_problem)
 
 
-def _check(device: Path | None) -> None:
+def _check(of: "Path | Places") -> None:
     """Read all of the configuration as `run` would; raises ConfigError for what is wrong."""
     from edgeapp.cli.installed import chosen
     from edgeapp.config.device import read_device
     from edgeapp.plan.load import load
 
-    what = chosen((), device, "run")
+    what = chosen((), of, "run")
     load(what.pipelines, device=read_device(what.device))

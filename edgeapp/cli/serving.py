@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeapp.config.places import Places
+from edgeapp.config.places import Places, state_dir
 from edgeapp.service.starts.good import GoodFiles
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def texts_of(device: Path | Places | None) -> Mapping[Path, bytes]:
 
 
 def good_files(device: Path | Places | None, config: "DeviceConfig") -> GoodFiles:
-    """Where good files are kept: of an installation, whatever the device file says."""
-    return GoodFiles(device.data if isinstance(device, Places) else config.data_dir)
+    """Where good files are kept."""
+    return GoodFiles(state_dir(device, config.data_dir))
 
 
 def healthy_of(
@@ -46,7 +46,7 @@ def healthy_of(
     texts: Mapping[Path, bytes],
     reload: "Reload",
 ) -> "Healthy":
-    """Says when this start is healthy, where the guard looks: whatever the device file says.
+    """Says when this start is healthy, where the guard looks.
 
     What it was healthy with is kept first: files of pipelines, and `texts`, those of the device.
     """
@@ -62,5 +62,5 @@ def healthy_of(
         if isinstance(device, Places):
             await asyncio.to_thread(keep_device_texts, good, device, texts)
 
-    data_dir = device.data if isinstance(device, Places) else config.data_dir
+    data_dir = state_dir(device, config.data_dir)
     return Healthy(start, data_dir, app.status, clock=clock, log=log, keep=keep, end=end)

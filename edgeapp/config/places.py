@@ -55,6 +55,11 @@ def places(environment: Mapping[str, str] | None = None, *, root: bool | None = 
     )
 
 
+def state_dir(of: Places | Path | None, data_dir: Path) -> Path:
+    """Where the guard and the next start look: in an installation, whatever `data_dir` it sets."""
+    return of.data if isinstance(of, Places) else data_dir
+
+
 def _given(name: str, environment: Mapping[str, str]) -> Path | None:
     """What systemd made for us; where it made several, the first."""
     first = environment.get(name, "").partition(":")[0]

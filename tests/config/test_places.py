@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeapp.config.places import SYSTEM, places
+from edgeapp.config.places import SYSTEM, places, state_dir
 
 
 def test_what_systemd_gives_comes_first() -> None:
@@ -31,6 +31,13 @@ def test_who_has_no_home_is_no_person(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.setattr("pathlib.Path.expanduser", _no_home)
     assert places({}, root=False) == SYSTEM
+
+
+def test_the_guard_finds_the_state_of_an_installation_whatever_its_device_file_says() -> None:
+    said = Path("/mnt/big")
+    assert state_dir(SYSTEM, said) == SYSTEM.data
+    assert state_dir(Path("bench.yaml"), said) == said
+    assert state_dir(None, said) == said
 
 
 def _no_home(_: Path) -> Path:
