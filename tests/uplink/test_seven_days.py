@@ -122,6 +122,7 @@ def check(listener: Listener, put: Counter[str], waited: int) -> None:
         lambda: sum(len(listener.payloads(topic)) for topic in topics.values()) >= waited,
         "all have arrived",
     )
+    listener.wait_for("edgeapp/dev/status", "stopped")  # said last, after the gaps
     gaps = {gap["priority"]: gap for gap in map(json.loads, listener.payloads("edgeapp/dev/gap"))}
     assert len(listener.payloads("edgeapp/dev/gap")) == len(gaps) == len(put)
     for priority, topic in topics.items():

@@ -83,7 +83,7 @@ def test_a_hog_is_answered_by_shedding_and_its_end_by_climbing(
     belt: Path, broker: Mosquitto, system_program: SystemProgram, tmp_path: Path
 ) -> None:
     sub = system_program("mosquitto_sub", "mosquitto-clients")
-    topics = ("edgeapp/test/governor/#", "edgeapp/test/belt/parts")
+    topics = ("edgeapp/test/governor/#", "edgeapp/test/belt/parts", "edgeapp/test/status")
     with (
         Listener(sub, broker.port, *topics) as listener,
         Running(tmp_path, belt, port=broker.port) as app,
@@ -119,6 +119,7 @@ def test_a_hog_is_answered_by_shedding_and_its_end_by_climbing(
 
         code, summary = app.stop()
         assert code == 0
+        listener.wait_for("edgeapp/test/status", "stopped")  # behind all that was found
         told = [json.loads(payload) for payload in listener.payloads("edgeapp/test/belt/parts")]
         check_all_accounted_for(summary, told)
 

@@ -72,6 +72,7 @@ def test_results_arrive_once_and_in_order(mosquitto: Mosquitto, listener: Listen
     with Running(mosquitto.port) as device:
         for n in range(500):
             device.offer(n)
+    listener.wait_for(STATUS, "stopped")  # that the broker has them is not yet that they came here
     got = [json.loads(payload) for payload in listener.payloads("edgeapp/dev/p/s")]
     assert [message["n"] for message in got] == list(range(500))
     assert [message["id"] for message in got] == [f"dev/1/{n}" for n in range(1, 501)]
