@@ -1,18 +1,24 @@
 """Looking at some labels only, for the stages that read detections or tracks."""
 
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BeforeValidator
 
 from edgeapp.api import BadPacket, Detections
 
 Found = TypeVar("Found", bound=Detections)
 
 
-def one_or_many(value: object) -> object:
-    """For a validator: a label alone is a list of one."""
+def _one_or_many(value: object) -> object:
     return [value] if isinstance(value, str) else value
+
+
+LabelsOption = Annotated[
+    tuple[str, ...], BeforeValidator(_one_or_many, json_schema_input_type=str | tuple[str, ...])
+]
+"""An option: labels, a list of them or one alone."""
 
 
 class Wanted:

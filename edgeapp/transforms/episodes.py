@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import field_validator, model_validator
+from pydantic import model_validator
 
 from edgeapp.api import (
     At,
@@ -27,6 +27,7 @@ from edgeapp.api import (
     transform,
 )
 from edgeapp.transforms._hysteresis import Episode, Rules, Watch
+from edgeapp.transforms._labels import LabelsOption
 
 NS = 1_000_000_000
 _LEAVE = 0.7
@@ -39,7 +40,7 @@ _Scores = NDArray[np.floating[Any]]
 class EpisodesOptions(Options):
     """When an episode begins, when it ends, and which ones count."""
 
-    label: tuple[str, ...] = Field(
+    label: LabelsOption = Field(
         default=(),
         description="Which labels have episodes: one, or a list. Left out: all. For scores, what "
         "an episode is called; left out: the id of this stage.",
@@ -94,11 +95,6 @@ class EpisodesOptions(Options):
         description="Tell of a lasting episode again every so many seconds; 0: only of its "
         "beginning and its end.",
     )
-
-    @field_validator("label", mode="before", json_schema_input_type=str | tuple[str, ...])
-    @classmethod
-    def _one_or_many(cls, value: object) -> object:
-        return [value] if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:

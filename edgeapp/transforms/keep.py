@@ -4,7 +4,7 @@ from typing import Annotated, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import field_validator, model_validator
+from pydantic import model_validator
 
 from edgeapp.api import (
     Chooser,
@@ -19,7 +19,7 @@ from edgeapp.api import (
     RunMemory,
     transform,
 )
-from edgeapp.transforms._labels import Found, Wanted, one_or_many
+from edgeapp.transforms._labels import Found, LabelsOption, Wanted
 
 NS = 1_000_000_000
 
@@ -27,7 +27,7 @@ NS = 1_000_000_000
 class KeepOptions(Options):
     """What matters."""
 
-    label: tuple[str, ...] = Field(
+    label: LabelsOption = Field(
         default=(), description="Keep these labels only: one, or a list. Left out: all."
     )
     min_score: Annotated[float, Live()] = Field(
@@ -56,11 +56,6 @@ class KeepOptions(Options):
         description="Pass nothing until something was there to keep in every picture for so long, "
         "in seconds of stream time.",
     )
-
-    @field_validator("label", mode="before", json_schema_input_type=str | tuple[str, ...])
-    @classmethod
-    def _one_or_many(cls, value: object) -> object:
-        return one_or_many(value)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

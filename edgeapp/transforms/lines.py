@@ -4,10 +4,10 @@ from collections import Counter
 from dataclasses import astuple, dataclass, field
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, field_validator, model_validator
+from pydantic import AfterValidator, model_validator
 
 from edgeapp.api import Context, Event, Field, Live, Options, Packet, Tracks, event_id, transform
-from edgeapp.transforms._labels import Wanted, one_or_many
+from edgeapp.transforms._labels import LabelsOption, Wanted
 from edgeapp.transforms._presence import Anchor, Presence, PresenceMemory, anchors, box_of
 from edgeapp.transforms._shapes import Point, turn
 
@@ -47,7 +47,7 @@ class LinesOptions(Options):
     to_left: str = Field(
         default="out", min_length=1, description="What a crossing the other way is called."
     )
-    label: tuple[str, ...] = Field(
+    label: LabelsOption = Field(
         default=(), description="Count these labels only: one, or a list. Left out: all."
     )
     anchor: Anchor = Field(
@@ -67,11 +67,6 @@ class LinesOptions(Options):
         description="Forget what was looked for and not found for so long, in seconds of stream "
         "time. Longer than the lost_s of track, or one thing can be counted twice.",
     )
-
-    @field_validator("label", mode="before", json_schema_input_type=str | tuple[str, ...])
-    @classmethod
-    def _one_or_many(cls, value: object) -> object:
-        return one_or_many(value)
 
     @model_validator(mode="after")
     def _told_apart(self) -> Self:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import field_validator, model_validator
+from pydantic import model_validator
 
 from edgeapp.api import (
     Context,
@@ -27,7 +27,7 @@ from edgeapp.api import (
 from edgeapp.transforms._assignment import pairs
 from edgeapp.transforms._boxes import overlaps, shown
 from edgeapp.transforms._kalman import Motion
-from edgeapp.transforms._labels import Wanted, one_or_many
+from edgeapp.transforms._labels import LabelsOption, Wanted
 
 NS = 1_000_000_000
 
@@ -55,7 +55,7 @@ Ints = NDArray[np.int64]
 class TrackOptions(Options):
     """What begins, keeps and ends a track."""
 
-    label: tuple[str, ...] = Field(
+    label: LabelsOption = Field(
         default=(), description="Follow these labels only: one, or a list. Left out: all."
     )
     enter_score: Annotated[float, Live()] = Field(
@@ -98,11 +98,6 @@ class TrackOptions(Options):
         default=False,
         description="Let a thing change its label, such as from car to truck, and stay the same.",
     )
-
-    @field_validator("label", mode="before", json_schema_input_type=str | tuple[str, ...])
-    @classmethod
-    def _one_or_many(cls, value: object) -> object:
-        return one_or_many(value)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -4,7 +4,6 @@ from dataclasses import astuple, dataclass
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import field_validator
 
 from edgeapp.api import (
     At,
@@ -20,7 +19,7 @@ from edgeapp.api import (
     event_id,
     transform,
 )
-from edgeapp.transforms._labels import Wanted, one_or_many
+from edgeapp.transforms._labels import LabelsOption, Wanted
 from edgeapp.transforms._polygon import PolygonOption
 from edgeapp.transforms._presence import (
     Anchor,
@@ -45,7 +44,7 @@ class ZonesOptions(Options):
         description="Polygons by name: {door: [[0.1, 0.5], [0.4, 0.5], [0.4, 1], [0.1, 1]]}, "
         "corners in order, in fractions of the picture from its top left.",
     )
-    label: tuple[str, ...] = Field(
+    label: LabelsOption = Field(
         default=(), description="Look at these labels only: one, or a list. Left out: all."
     )
     anchor: Anchor = Field(
@@ -71,11 +70,6 @@ class ZonesOptions(Options):
         description="It has left once it was looked for and not found for so long, in seconds. "
         "Longer than the lost_s of track, or one stay can be told twice.",
     )
-
-    @field_validator("label", mode="before", json_schema_input_type=str | tuple[str, ...])
-    @classmethod
-    def _one_or_many(cls, value: object) -> object:
-        return one_or_many(value)
 
 
 @dataclass(slots=True)
