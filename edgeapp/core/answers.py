@@ -6,12 +6,13 @@ Detections, tracks and scores stand beside the pictures and signals, in `payload
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Literal
 
 from edgeapp.core.payload import WHOLE, Image, Payload, View, freeze
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +22,14 @@ class Labels(Payload):
     `scores`: (n,) float32, 0..1, one for each of `labels`; they need not sum to 1.
     """
 
-    scores: NDArray[np.float32]
+    scores: "NDArray[np.float32]"
     labels: tuple[str, ...]
     image: Image | None = field(default=None, compare=False)
     """The picture that was looked at, where there was one."""
 
     def __post_init__(self) -> None:
         """Check shape and dtype; freeze the scores."""
-        if self.scores.shape != (len(self.labels),) or self.scores.dtype != np.float32:
+        if self.scores.shape != (len(self.labels),) or self.scores.dtype != "float32":
             raise ValueError(
                 f"scores of {len(self.labels)} labels are ({len(self.labels)},) float32, "
                 f"not {self.scores.shape} {self.scores.dtype}"
@@ -37,7 +38,7 @@ class Labels(Payload):
 
     def best(self, count: int = 1) -> list[tuple[str, float]]:
         """The labels of the highest scores, best first."""
-        order = np.argsort(-self.scores, kind="stable")[:count]
+        order = (-self.scores).argsort(kind="stable")[:count]
         return [(self.labels[i], float(self.scores[i])) for i in order.tolist()]
 
 
@@ -48,7 +49,7 @@ class Mask(Payload):
     `classes`: (height, width) uint8, index into `labels`.
     """
 
-    classes: NDArray[np.uint8]
+    classes: "NDArray[np.uint8]"
     labels: tuple[str, ...]
     view: View = WHOLE
     """The rectangle of the source picture that the mask covers."""
@@ -56,7 +57,7 @@ class Mask(Payload):
 
     def __post_init__(self) -> None:
         """Check shape and dtype; freeze the classes."""
-        if self.classes.ndim != 2 or self.classes.dtype != np.uint8:  # noqa: PLR2004
+        if self.classes.ndim != 2 or self.classes.dtype != "uint8":  # noqa: PLR2004
             raise ValueError(
                 f"a mask is (height, width) uint8, not {self.classes.shape} {self.classes.dtype}"
             )
@@ -68,6 +69,8 @@ class Mask(Payload):
 
     def areas(self) -> dict[str, float]:
         """The fraction of the mask that each label covers, 0..1, in their order."""
+        import numpy as np
+
         counts = np.bincount(self.classes.ravel(), minlength=len(self.labels))
         whole = max(1, self.classes.size)
         return {label: int(n) / whole for label, n in zip(self.labels, counts, strict=True)}
@@ -81,8 +84,8 @@ class Pose(Payload):
     `rotation_rad`: (3,) float64, rotation vector (its length is the angle, Rodrigues).
     """
 
-    position_m: NDArray[np.float64]
-    rotation_rad: NDArray[np.float64]
+    position_m: "NDArray[np.float64]"
+    rotation_rad: "NDArray[np.float64]"
     label: str
     """What it is: "marker 7"."""
     error_px: float
@@ -92,7 +95,7 @@ class Pose(Payload):
     def __post_init__(self) -> None:
         """Check shapes and dtypes; freeze the arrays."""
         for array in (self.position_m, self.rotation_rad):
-            if array.shape != (3,) or array.dtype != np.float64:
+            if array.shape != (3,) or array.dtype != "float64":
                 raise ValueError(f"a pose has (3,) float64 each, not {array.shape} {array.dtype}")
             freeze(array)
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # a service in safe mode comes up also where numpy does not
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Payload:
@@ -14,7 +15,7 @@ class Payload:
     __slots__ = ()
 
 
-def freeze(array: NDArray[Any]) -> None:
+def freeze(array: "NDArray[Any]") -> None:
     """Make an array read-only, as everything is that travels."""
     array.flags.writeable = False
 
@@ -53,13 +54,13 @@ class Image(Payload):
     `pixels`: (height, width, 3) uint8, BGR, or (height, width) uint8, grey.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: "NDArray[np.uint8]"
     view: View = WHOLE
 
     def __post_init__(self) -> None:
         """Check shape and dtype; freeze the pixels."""
         shape = self.pixels.shape
-        if self.pixels.dtype != np.uint8 or not (
+        if self.pixels.dtype != "uint8" or not (
             len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)  # noqa: PLR2004
         ):
             raise ValueError(
@@ -81,7 +82,7 @@ class Bands(Payload):
     `planes`: (bands, height, width) uint8 or uint16, proportional to the light of each band.
     """
 
-    planes: NDArray[np.uint8] | NDArray[np.uint16]
+    planes: "NDArray[np.uint8] | NDArray[np.uint16]"
     names: tuple[str, ...]
     """One for each band: "red", "nir"."""
     view: View = WHOLE
@@ -89,7 +90,7 @@ class Bands(Payload):
     def __post_init__(self) -> None:
         """Check shape and dtype; freeze the planes."""
         planes = self.planes
-        if planes.ndim != 3 or planes.dtype not in {np.dtype(np.uint8), np.dtype(np.uint16)}:  # noqa: PLR2004
+        if planes.ndim != 3 or planes.dtype not in ("uint8", "uint16"):  # noqa: PLR2004
             raise ValueError(
                 "bands are (bands, height, width) uint8 or uint16, "
                 f"not {planes.shape} {planes.dtype}"
@@ -111,7 +112,7 @@ class Signal(Payload):
     `samples`: (channels, samples) float32, in the unit of each channel.
     """
 
-    samples: NDArray[np.float32]
+    samples: "NDArray[np.float32]"
     rate_hz: float
     channels: tuple[str, ...]
     units: tuple[str, ...]
@@ -120,7 +121,7 @@ class Signal(Payload):
     def __post_init__(self) -> None:
         """Check shape and dtype; freeze the samples."""
         samples = self.samples
-        if samples.ndim != 2 or samples.dtype != np.float32:  # noqa: PLR2004
+        if samples.ndim != 2 or samples.dtype != "float32":  # noqa: PLR2004
             raise ValueError(
                 f"a signal is (channels, samples) float32, not {samples.shape} {samples.dtype}"
             )
@@ -139,7 +140,7 @@ class Spectrogram(Payload):
     `values`: (frames, bands) float32, oldest frame first, in `unit`.
     """
 
-    values: NDArray[np.float32]
+    values: "NDArray[np.float32]"
     rate_hz: float
     """Frames per second."""
     centres_hz: tuple[float, ...]
@@ -150,7 +151,7 @@ class Spectrogram(Payload):
     def __post_init__(self) -> None:
         """Check shape and dtype; freeze the values."""
         values = self.values
-        if values.dtype != np.float32 or values.shape[1:] != (len(self.centres_hz),):
+        if values.dtype != "float32" or values.shape[1:] != (len(self.centres_hz),):
             raise ValueError(
                 f"a spectrogram of {len(self.centres_hz)} bands is (frames, bands) float32, "
                 f"not {values.shape} {values.dtype}"
@@ -165,14 +166,14 @@ class Features(Payload):
     `values`: (n,) float64.
     """
 
-    values: NDArray[np.float64]
+    values: "NDArray[np.float64]"
     names: tuple[str, ...]
     """"<channel>.<feature>", such as "x.rms"."""
     units: tuple[str, ...]
 
     def __post_init__(self) -> None:
         """Check shape and dtype; freeze the values."""
-        if self.values.shape != (len(self.names),) or self.values.dtype != np.float64:
+        if self.values.shape != (len(self.names),) or self.values.dtype != "float64":
             raise ValueError(
                 f"{len(self.names)} features need ({len(self.names)},) float64, "
                 f"not {self.values.shape} {self.values.dtype}"
@@ -188,9 +189,9 @@ class Detections(Payload):
     `scores`: (n,) float32, 0..1. `classes`: (n,) int32, index into `labels`.
     """
 
-    xyxy: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    classes: NDArray[np.int32]
+    xyxy: "NDArray[np.float32]"
+    scores: "NDArray[np.float32]"
+    classes: "NDArray[np.int32]"
     labels: tuple[str, ...]
     """The name of each class that the model knows."""
     image: Image | None = field(default=None, compare=False)
@@ -203,9 +204,9 @@ class Detections(Payload):
             self.xyxy.shape != (n, 4)
             or self.scores.shape != (n,)
             or self.classes.shape != (n,)
-            or self.xyxy.dtype != np.float32
-            or self.scores.dtype != np.float32
-            or self.classes.dtype != np.int32
+            or self.xyxy.dtype != "float32"
+            or self.scores.dtype != "float32"
+            or self.classes.dtype != "int32"
         ):
             raise ValueError(
                 "detections are xyxy (n, 4) float32, scores (n,) float32, classes (n,) int32, not "
@@ -223,7 +224,7 @@ class Detections(Payload):
         """Always true: an empty picture is an answer too."""
         return True
 
-    def select(self, chosen: NDArray[Any]) -> "Detections":
+    def select(self, chosen: "NDArray[Any]") -> "Detections":
         """Those chosen by an index or boolean array of numpy, in its order."""
         return Detections(
             self.xyxy[chosen], self.scores[chosen], self.classes[chosen], self.labels, self.image
@@ -237,19 +238,19 @@ class Tracks(Detections):
     `ids`: (n,) int64, 1 and up; none is used for another thing within a run.
     """
 
-    ids: NDArray[np.int64] = field(kw_only=True)
+    ids: "NDArray[np.int64]" = field(kw_only=True)
 
     def __post_init__(self) -> None:
         """Check shapes and dtypes; freeze the arrays."""
         super(Tracks, self).__post_init__()
-        if self.ids.shape != self.scores.shape or self.ids.dtype != np.int64:
+        if self.ids.shape != self.scores.shape or self.ids.dtype != "int64":
             raise ValueError(
                 f"tracks of {len(self.scores)} detections have ids ({len(self.scores)},) int64, "
                 f"not {self.ids.shape} {self.ids.dtype}"
             )
         freeze(self.ids)
 
-    def select(self, chosen: NDArray[Any]) -> "Tracks":
+    def select(self, chosen: "NDArray[Any]") -> "Tracks":
         """Those chosen by an index or boolean array of numpy, in its order."""
         return Tracks(
             self.xyxy[chosen],

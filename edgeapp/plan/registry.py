@@ -9,7 +9,6 @@ from edgeapp.config.pipeline import VARIANT_KEYS, reserved
 from edgeapp.core.message import Message, Priority
 from edgeapp.core.packet import Packet
 from edgeapp.core.plugin import MARK, Kind, Mark, Options, Plugin, live_options
-from edgeapp.core.stage import Emit
 from edgeapp.errors import PluginError
 from edgeapp.plan.payloads import alternatives, given, name_of, taken
 
@@ -190,6 +189,8 @@ class _Registration:
             raise self._fault(problem, method) from None
 
     def _of_source(self) -> tuple[Any, Any]:
+        from edgeapp.core.stage import Emit
+
         return None, self._taken("run", Emit)
 
     def _of_transform(self) -> tuple[Any, Any]:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgeapp.config.pipeline import (
     VARIANT_KEYS,
@@ -17,11 +18,13 @@ from edgeapp.config.validate import Subject, validate
 from edgeapp.core.clock import FakeClock
 from edgeapp.core.context import Context
 from edgeapp.core.plugin import Plugin, Surroundings
-from edgeapp.core.stage import TensorSpecs
 from edgeapp.document.tree import Entry, Listing, Node, Scalar, Table, kind_of, shortened
 from edgeapp.errors import Complaint, ConfigError, Place
-from edgeapp.models.carry import Misfit, first_tensors, misfits
 from edgeapp.plan.graph import VariantPlan
+
+if TYPE_CHECKING:
+    from edgeapp.core.stage import TensorSpecs
+    from edgeapp.models.carry import Misfit
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +165,8 @@ class Models:
         if isinstance(tensors, str):
             found.append(Complaint(place, tensors))
             return False
+        from edgeapp.models.carry import first_tensors, misfits
+
         carried = settings.carry if isinstance(settings := spec.settings, ModelSettings) else {}
         wrong = list(misfits(carried, *tensors))
         if wrong:
@@ -184,7 +189,7 @@ class Models:
             return False
         return True
 
-    def _look(self, file: Path) -> tuple[TensorSpecs, TensorSpecs] | str:
+    def _look(self, file: Path) -> "tuple[TensorSpecs, TensorSpecs] | str":
         identity = _identity(file)
         known = self._seen.pop(identity, None)  # what is looked at is put behind the others
         self._seen[identity] = self._looked_into(file) if known is None else known
@@ -193,7 +198,7 @@ class Models:
         return self._seen[identity]
 
     @staticmethod
-    def _looked_into(file: Path) -> tuple[TensorSpecs, TensorSpecs] | str:
+    def _looked_into(file: Path) -> "tuple[TensorSpecs, TensorSpecs] | str":
         try:
             from edgeapp.models.session import inspect
 
@@ -227,7 +232,7 @@ def _identity(file: Path) -> _Identity:
     return file, state.st_size, state.st_mtime_ns, state.st_ino
 
 
-def _misplaced(spec: StageSpec, file: str, wrong: Misfit) -> Complaint:
+def _misplaced(spec: StageSpec, file: str, wrong: "Misfit") -> Complaint:
     """What is wrong with a pair of `carry`, at its place."""
     place = spec.place_of("carry")
     carry = spec.table.get("carry")

@@ -1,7 +1,6 @@
 """A rule as options and the runtime use it."""
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from edgeapp.core.context import Log
 from edgeapp.core.link import AnyPacket
@@ -10,6 +9,10 @@ from edgeapp.rules.compiler import Test, compiled
 from edgeapp.rules.fields import SINGLE, detection_rows
 from edgeapp.rules.types import check
 from edgeapp.rules.written import Written
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Rule(Written):
@@ -102,8 +105,10 @@ class Chooser(Asking):
         self._rule = rule
         self._labels: tuple[str, ...] | None = None
 
-    def __call__(self, found: Detections) -> NDArray[np.bool_]:
+    def __call__(self, found: Detections) -> "NDArray[np.bool_]":
         """Which detections the rule is true of: (n,) bool. Never raises."""
+        import numpy as np
+
         if found.labels is not self._labels:
             self._labels = found.labels
             self._tell(found)

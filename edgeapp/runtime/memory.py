@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from edgeapp.core.answers import Event
 from edgeapp.core.link import AnyPacket
 from edgeapp.core.payload import Payload, View
@@ -14,7 +12,7 @@ from edgeapp.plan.graph import Plan, StagePlan
 from edgeapp.plan.payloads import after
 
 _DEEPEST = 16
-_SINGLE = (type(None), bool, int, float, str, bytes, Payload, View, np.ndarray, np.generic)
+_SINGLE = (type(None), bool, int, float, str, bytes, Payload, View)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,9 @@ def check_plain(known: object, depth: int = 0) -> None:
     Raises:
         TypeError: it is not.
     """
-    if isinstance(known, _SINGLE):
+    import numpy as np
+
+    if isinstance(known, (*_SINGLE, np.ndarray, np.generic)):
         if isinstance(known, np.ndarray) and known.dtype.hasobject:
             raise TypeError("an array of objects is no plain data")
         return

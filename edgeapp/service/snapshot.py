@@ -11,7 +11,6 @@ from edgeapp.plan.graph import StagePlan
 from edgeapp.runtime.app import App
 from edgeapp.runtime.pipeline import Pipeline
 from edgeapp.service.control.server import RefusedError
-from edgeapp.service.privacy import hidden
 
 TTL_S = 60.0
 """A snapshot that the broker does not have so long after it was asked for is of no use."""
@@ -79,6 +78,7 @@ def _image(value: object) -> Image | None:
 def _jpeg(pipeline: Pipeline, packet: AnyPacket) -> tuple[bytes, tuple[int, int]]:
     """The masked picture, encoded, and its width and height. Not on the event loop."""
     from edgeapp.core.opencv import cv2
+    from edgeapp.service.privacy import hidden
 
     image = _image(hidden(pipeline.plan)(packet))
     assert image is not None, "masking takes no picture away"

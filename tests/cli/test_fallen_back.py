@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from edgeapp.cli import exits
 from edgeapp.errors import Unavailable
 from edgeapp.service.control.client import ask
 from edgeapp.service.starts.good import GoodFiles
 from edgeapp.service.starts.start import healthy_start
 from tests.cli.conftest import PUMP
+from tests.servers.mosquitto import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 WHY = "3 starts ended within seconds"
@@ -34,9 +36,32 @@ class Device:
         for one in (self.etc / "pipelines", self.data, self.run, self.stubs):
             one.mkdir(parents=True)
 
-    def break_wheel(self, name: str) -> None:
-        """Let an import fail as it does where a library of the system is missing."""
-        (self.stubs / f"{name}.py").write_text("raise ImportError('libfoo.so.1: no such file')\n")
+    def break_wheels(self) -> None:
+        """Let imports fail as they do where a library of the system is missing."""
+        for name in ("numpy", "cv2", "onnxruntime"):
+            broken = "raise ImportError('libfoo.so.1: no such file')\n"
+            (self.stubs / f"{name}.py").write_text(broken)
+
+    def environment(self) -> dict[str, str]:
+        """That of whatever runs on this device."""
+        return {
+            **os.environ,
+            "PYTHONPATH": f"{self.stubs}:{ROOT}",
+            "CONFIGURATION_DIRECTORY": str(self.etc),
+            "STATE_DIRECTORY": str(self.data),
+            "RUNTIME_DIRECTORY": str(self.run),
+        }
+
+    def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """A command that somebody gives on this device."""
+        return subprocess.run(
+            [sys.executable, "-m", "edgeapp", *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            env=self.environment(),
+        )
 
     @contextmanager
     def service(self, mode: str, trial_s: str = "") -> "Iterator[subprocess.Popen[str]]":
@@ -47,11 +72,7 @@ class Device:
             stderr=subprocess.PIPE,
             text=True,
             env={
-                **os.environ,
-                "PYTHONPATH": f"{self.stubs}:{ROOT}",
-                "CONFIGURATION_DIRECTORY": str(self.etc),
-                "STATE_DIRECTORY": str(self.data),
-                "RUNTIME_DIRECTORY": str(self.run),
+                **self.environment(),
                 "EDGEAPP_START_ID": "0a1b2c3d-4",
                 "EDGEAPP_START_MODE": mode,
                 "EDGEAPP_START_WHY": WHY,
@@ -115,8 +136,7 @@ def test_safe_mode_comes_up_whatever_is_broken(device: Device, what: str) -> Non
     elif what == "device":
         device.etc.joinpath("edgeapp.yaml").write_text("device: [")
     elif what == "wheels":
-        device.break_wheel("onnxruntime")
-        device.break_wheel("cv2")
+        device.break_wheels()
     else:
         device.etc.joinpath("pipelines/pump.yaml").unlink()
         device.etc.joinpath("edgeapp.yaml").unlink()
@@ -129,6 +149,37 @@ def test_safe_mode_comes_up_whatever_is_broken(device: Device, what: str) -> Non
     assert code == 0
     assert "safe mode: no pipeline runs" in log
     assert WHY in log
+
+
+def test_safe_mode_keeps_messages_and_answers_commands_without_wheels(device: Device) -> None:
+    """Neither the outbox, nor commands over MQTT, nor monitoring needs what pipelines stand on."""
+    socket = device.run / "metrics.sock"
+    device.etc.joinpath("edgeapp.yaml").write_text(
+        f"mqtt: {{host: 127.0.0.1, port: {free_port()}}}\nmetrics: {{socket: {socket}}}\n"
+    )
+    device.break_wheels()
+    with device.service("safe") as started:
+        facts = device.status(lambda now: now["uplink"]["problem"] and socket.exists())
+        assert facts["uplink"]["outbox_store"] == "disk"
+        status, outbox, doctor = (device.command(w) for w in ("status", "outbox", "doctor"))
+    assert "in safe mode" in status.stdout, status
+    assert (status.returncode, status.stderr) == (1, "")
+    assert "outbox-1.db" in outbox.stdout, outbox
+    assert (outbox.returncode, outbox.stderr) == (0, "")
+    assert "numpy cannot be imported: libfoo.so.1: no such file" in doctor.stdout, doctor
+    assert (doctor.returncode, doctor.stderr) == (1, "")
+    code, log = ended(started)
+    assert code == 0
+    assert "crashed" not in log
+
+
+def test_a_start_with_a_broken_wheel_is_one_that_the_guard_counts(device: Device) -> None:
+    """After a mistake in a file the service manager starts nothing; after this it tries again."""
+    device.etc.joinpath("pipelines/pump.yaml").write_text(PUMP)
+    device.break_wheels()
+    with device.service("normal") as started:
+        said = started.communicate(timeout=60)[1]
+    assert started.returncode == exits.BUG, said
 
 
 def test_what_was_good_runs_while_what_is_there_stays_untouched(device: Device) -> None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
-from edgeapp.actions.run_command import PATH
 from edgeapp.config.device import DeviceConfig
 from edgeapp.config.places import SYSTEM
 from edgeapp.core.needs import ANYWHERE, Needs, all_needs
@@ -238,6 +237,8 @@ class _Making:
 
     def _found(self, program: str) -> Path | None:
         """Where a program is that `run_command` may run."""
+        from edgeapp.actions.run_command import PATH
+
         named = [Path(program)] if "/" in program else [Path(at, program) for at in PATH.split(":")]
         return next((path for path in named if self._machine.is_there(path) is not False), None)
 
