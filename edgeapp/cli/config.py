@@ -57,11 +57,11 @@ def show(
     from edgeapp.config.device import read_device_layers
     from edgeapp.config.effective import settings_of
     from edgeapp.config.folder import yaml_files
-    from edgeapp.config.places import PIPELINES, Places, places
+    from edgeapp.config.places import pipelines_dir, places
 
     of = device or installed() or places()
     reading = read_device_layers(of, sets=sets)
-    folder = of.pipelines if isinstance(of, Places) else of.parent / PIPELINES
+    folder = pipelines_dir(of)
     pipelines = yaml_files(folder)
     settings = settings_of(reading)
     if json:

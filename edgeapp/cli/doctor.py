@@ -55,7 +55,7 @@ def case_of(files: tuple[Path, ...], device: Path | None) -> "Case":
     from edgeapp.cli.program import program
     from edgeapp.config.device import read_device
     from edgeapp.config.folder import yaml_files
-    from edgeapp.config.places import PIPELINES, Places, places
+    from edgeapp.config.places import Places, pipelines_dir, places
     from edgeapp.errors import Complaint, ConfigError
     from edgeapp.plan.load import load
     from edgeapp.service.doctor.case import Case, unit_facts
@@ -75,8 +75,7 @@ def case_of(files: tuple[Path, ...], device: Path | None) -> "Case":
     plans: tuple[Plan, ...] = ()
     try:
         if not files and of is not None:
-            folder = of.pipelines if isinstance(of, Places) else of.parent / PIPELINES
-            files = yaml_files(folder)
+            files = yaml_files(pipelines_dir(of))
         config = read_device(of)
         plans = load(files, device=config, open_models=False) if files else ()
     except ConfigError as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from edgeapp.cli.arguments import existing
 from edgeapp.cli.program import program
 from edgeapp.config.folder import yaml_files
-from edgeapp.config.places import CONF_D, PIPELINES, SYSTEM, Places, places
+from edgeapp.config.places import CONF_D, SYSTEM, Places, pipelines_dir, places
 from edgeapp.errors import Complaint, ConfigError, Place
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def chosen(
     if files:
         return Chosen(existing(files), device, service=False)
     of = device or places(environment)
-    folder = of.pipelines if isinstance(of, Places) else of.parent / PIPELINES
+    folder = pipelines_dir(of)
     found = yaml_files(folder)
     if not found:
         what = (

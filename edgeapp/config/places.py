@@ -55,6 +55,11 @@ def places(environment: Mapping[str, str] | None = None, *, root: bool | None = 
     )
 
 
+def pipelines_dir(of: Places | Path) -> Path:
+    """Where the pipelines are that run without being named: beside a device file, too."""
+    return of.pipelines if isinstance(of, Places) else of.parent / PIPELINES
+
+
 def state_dir(of: Places | Path | None, data_dir: Path) -> Path:
     """Where the guard and the next start look: in an installation, whatever `data_dir` it sets."""
     return of.data if isinstance(of, Places) else data_dir

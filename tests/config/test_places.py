@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeapp.config.places import SYSTEM, places, state_dir
+from edgeapp.config.places import SYSTEM, pipelines_dir, places, state_dir
 
 
 def test_what_systemd_gives_comes_first() -> None:
@@ -31,6 +31,11 @@ def test_who_has_no_home_is_no_person(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.setattr("pathlib.Path.expanduser", _no_home)
     assert places({}, root=False) == SYSTEM
+
+
+def test_pipelines_are_beside_the_device_file() -> None:
+    assert pipelines_dir(SYSTEM) == SYSTEM.device_file.parent / "pipelines"
+    assert pipelines_dir(SYSTEM.device_file) == SYSTEM.pipelines
 
 
 def test_the_guard_finds_the_state_of_an_installation_whatever_its_device_file_says() -> None:
