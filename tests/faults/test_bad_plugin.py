@@ -118,8 +118,9 @@ def test_printing_megabytes(tmp_path: Path, unharmed: Unharmed) -> None:
 
 def test_never_coming_back(tmp_path: Path, alone: Trial) -> None:
     """The stage that hangs is named and left behind; the others end as they should."""
-    plugin(tmp_path, "time.sleep(3600)\nreturn packet.value")
-    trial = attempt(tmp_path, PIPELINE, until=lambda _: True)
+    hangs = "self.context.log.info('hangs')\ntime.sleep(3600)\nreturn packet.value"
+    plugin(tmp_path, hangs)
+    trial = attempt(tmp_path, PIPELINE, until=lambda log: '"hangs"' in log)
     assert trial.code == 1
     assert trial.told("stuck threads are left behind", '"bad"')
     assert "edgeapp: left behind, stuck: other/bad" in trial.said
