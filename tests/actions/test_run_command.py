@@ -19,7 +19,7 @@ from edgeapp.errors import ConfigError
 from edgeapp.plan.load import load
 from edgeapp.testing.stage import LogBook, context
 from tests.actions.leaping import Leaping
-from tests.servers.mosquitto import wait_until
+from tests.servers.mosquitto import PATIENCE_S, wait_until
 
 
 def options(*command: str, allow: tuple[str, ...] | None = None, **more: Any) -> RunCommandOptions:
@@ -144,10 +144,11 @@ time.sleep(600)"""
 
 def is_running(pid: str) -> bool:
     """Whether a process is there and no zombie, looked at until it is not, for a while."""
-    for _ in range(100):
+    until_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until_s:
         try:
             status = Path(f"/proc/{pid}/stat").read_text()
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             return False
         if status.rpartition(")")[2].split()[0] == "Z":
             return False

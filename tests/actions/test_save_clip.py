@@ -25,6 +25,7 @@ from edgeapp.api import BadPacket, Image, Packet, Unavailable
 from edgeapp.core.opencv import cv2
 from edgeapp.testing.stage import LogBook
 from tests.actions.clips import clips, coded, event, found, packet, read, saver, shot
+from tests.servers.mosquitto import wait_until
 
 RATE_HZ = 10
 
@@ -408,10 +409,10 @@ def act_until_told(stage: SaveClip, packets: Iterable[Packet[Any]]) -> None:
     """Let the writer keep up; raise what went wrong."""
     for one in packets:
         stage.act(one)
-    for _ in range(500):
-        stage._writer._thread.join(0.01)
-        if (problem := stage._writer.problem()) is not None:
-            raise problem
+    wait_until(lambda: bool(stage._writer._problems), "the writer tells what went wrong")
+    problem = stage._writer.problem()
+    assert problem is not None
+    raise problem
 
 
 def test_a_disk_of_64_kib(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_an_overrun_and_an_alarm_arrive_and_every_packet_is_accounted_for(tmp_pa
     rig = Rig(tmp_path / "data")
 
     async def until_alarm(_: Pipeline, stop: asyncio.Event) -> None:
-        for _try in range(400):
+        for _try in range(1200):
             await asyncio.sleep(0.05)
             if any(event.get("kind") == "alarm" for event in told(rig)):
                 break
