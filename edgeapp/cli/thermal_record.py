@@ -50,7 +50,7 @@ def record(
     for_s = None if for_ is None else seconds(for_)
     every_s = 1.0 if every is None else seconds(every)
     if not _SHORTEST_S <= every_s <= _LONGEST_S:
-        raise exits.Quit(exits.USAGE, "--every is 100ms to 1m")
+        raise exits.Quit(exits.USAGE, f"--every is 100ms to 1m, not '{every}'")
     file = writable(out or _OUT, force=force)
     from edgeapp.core.clock import MonotonicClock
     from edgeapp.simulation.record import Recorder

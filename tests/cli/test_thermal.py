@@ -76,7 +76,7 @@ def test_a_file_that_is_there_is_not_written_over(tmp_path: Path, capsys: Captur
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (("--every", "10ms"), exits.USAGE, "--every is 100ms to 1m"),
+        (("--every", "10ms"), exits.USAGE, "--every is 100ms to 1m, not '10ms'"),
         (("--for", "soon"), exits.USAGE, "'soon' is no duration"),
         (("--out", "none/x.json"), exits.NO_INPUT, "there is no folder 'none'"),
         (("--out", "."), exits.USAGE, "'.' is a folder"),
