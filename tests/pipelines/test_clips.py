@@ -159,6 +159,8 @@ def test_kill_9_while_writing_leaves_no_broken_file(tmp_path: Path, codec: str) 
             (child,) = said - {"writing"}
             assert len(unfinished()) <= 1  # what the trial before left is gone already
             time.sleep(chance.uniform(0.02, 0.5))
+            if trial == 1:  # which takes long on a slow disk
+                wait_until(lambda: any((tmp_path / "clips").glob("*.mp4")), "a clip is whole")
             if trial % 5:  # the others die whatever they do: before their first file, between two
                 wait_until(lambda: _caught(int(child), unfinished), "a file is begun")  # noqa: B023  called here
             os.kill(int(child), signal.SIGKILL)
