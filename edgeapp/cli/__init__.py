@@ -22,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if running:  # a service may be stopped at any moment, also while it is still importing
         signal.signal(signal.SIGTERM, _leave if ends_process else signal.default_int_handler)
         gc.disable()  # a tenth of the start; `run` switches it on again once all is imported
+        # Else pydantic asks every package that is installed for plugins of its own.
+        os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
     try:
         from edgeapp.cli.outcome import run_command_line
 

@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edgeapp.cli.link_up import LinkUp
-from edgeapp.cli.watch import Watch
 from edgeapp.config.device import DeviceConfig, MqttConfig
 from edgeapp.config.metrics import MetricsConfig
 from edgeapp.runtime.app import App
@@ -25,6 +24,7 @@ Works = dict[str, Callable[[], Awaitable[None]]]
 """What runs beside, by name; called again where it crashed."""
 
 if TYPE_CHECKING:
+    from edgeapp.cli.watch import Watch
     from edgeapp.service.control.verbs import Verbs
     from edgeapp.service.reloading.file_watch import FileWatch
     from edgeapp.service.reloading.reload import Reload
@@ -39,7 +39,7 @@ class Beside:
         app: App,
         link: LinkUp,
         device: DeviceConfig,
-        watch: Watch | None,
+        watch: "Watch | None",
         reload: Callable[[], Awaitable[object]] | None,
         *,
         notifier: Notifier,

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from edgeapp.cli import words
 from edgeapp.cli.program import program
-from edgeapp.cli.uplink_words import uplink_view
-from edgeapp.cli.view import UplinkView
 from edgeapp.config.device import DeviceConfig, MqttConfig
 from edgeapp.core.clock import Clock
 from edgeapp.core.context import Log
@@ -25,6 +23,7 @@ from edgeapp.uplink.wall_clock import WallClock
 from edgeapp.uplink.wire import ROOT, Sealer, Topics
 
 if TYPE_CHECKING:
+    from edgeapp.cli.view import UplinkView
     from edgeapp.uplink.durable_outbox import DurableOutbox
 
 OUTBOX = "outbox"
@@ -44,8 +43,10 @@ class LinkUp:
     disk: "DurableOutbox | None" = None
     """Where messages wait on the disk; None: in memory alone."""
 
-    def view(self) -> UplinkView | None:
+    def view(self) -> "UplinkView | None":
         """Its state for the live view; None where there is nothing to connect to."""
+        from edgeapp.cli.uplink_words import uplink_view
+
         now = self.facts()
         return None if now is None else uplink_view(now)
 
