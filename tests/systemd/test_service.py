@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.servers.mosquitto import wait_until
-from tests.systemd.device import DATA, PIPELINES, UNIT, Device
+from tests.systemd.device import DATA, PIPELINES, START_PATIENCE_S, UNIT, Device
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -51,22 +51,34 @@ def pump_file(device: Device) -> Iterator[str]:
     device.start()
 
 
-def numbers(messages: list[dict[str, Any]]) -> list[int]:
-    """The sequence numbers, after a look that only what is named lost is missing."""
-    for before, after in pairwise(messages):
-        assert after["epoch"] == before["epoch"]
-        assert after["seq"] == before["seq"] + 1 + after["lost"]
-    return [message["seq"] for message in messages]
+def is_whole(messages: list[dict[str, Any]]) -> bool:
+    """Whether only what is named lost is missing between the first and the last."""
+    return all(
+        (after["epoch"], after["seq"]) == (before["epoch"], before["seq"] + 1 + after["lost"])
+        for before, after in pairwise(messages)
+    )
 
 
-def assert_nothing_missing(messages: list[dict[str, Any]]) -> None:
-    """In each run of the service, in whichever order and however often: also what is lost is named."""
-    messages = list({message["id"]: message for message in messages}.values())
-    runs = {message["boot"] + message["id"].split("/")[1] for message in messages}
-    assert len(runs) > 1
-    for run in runs:
-        of_run = [m for m in messages if m["boot"] + m["id"].split("/")[1] == run]
-        numbers(sorted(of_run, key=lambda message: message["seq"]))
+def wait_nothing_missing(device: Device, topic: str, heard: int) -> None:
+    """Wait until all is here from this message on: of its run of the service, and of later ones.
+
+    In whichever order and however often, for what waited comes beside what is new. Of the last run
+    some is new. What is lost is named.
+    """
+
+    def nothing_missing() -> bool:
+        runs: dict[str, dict[int, dict[str, Any]]] = {}
+        for message in device.told(topic)[heard:]:
+            run = message["boot"] + message["id"].split("/")[1]
+            runs.setdefault(run, {})[message["seq"]] = message
+        first, *later = ([of_run[seq] for seq in sorted(of_run)] for of_run in runs.values())
+        return (
+            any(not message["replay"] for message in (later[-1] if later else ()))
+            and all(of_run[0]["seq"] == of_run[0]["lost"] for of_run in later)
+            and all(is_whole(of_run) for of_run in (first, *later))
+        )
+
+    wait_until(nothing_missing, f"all of {topic}", patience_s=START_PATIENCE_S)
 
 
 def test_it_installs_without_a_network_and_is_ready(device: Device) -> None:
@@ -126,7 +138,7 @@ def test_a_reload_restarts_only_what_changed(device: Device, pump_file: str) -> 
     device.machine.systemctl("reload", UNIT)
     device.wait_logged("reloaded", since)
     device.wait_told(topic, after=len(device.told(topic)) + 30)
-    assert len(numbers(device.told(topic)[heard:])) > 30
+    assert is_whole(device.told(topic)[heard:])
     assert device.show("MainPID") == pid
     (told,) = device.logged(since, EDGEAPP_EVENT="reloaded")
     assert (told["EDGEAPP_STARTED"], told["EDGEAPP_UNCHANGED"]) == ("pump-7", "inspection")
@@ -173,8 +185,7 @@ def test_a_stop_is_quick_and_loses_nothing_that_waits(device: Device) -> None:
     assert device.show("Result") == "success"
     device.machine.systemctl("start", UNIT)
     device.broker.start()
-    device.wait_told(topic, lambda message: not message["replay"], after=heard + 30)
-    assert_nothing_missing(device.told(topic)[heard:])
+    wait_nothing_missing(device, topic, heard)
     assert took_s <= STOP_S
 
 
