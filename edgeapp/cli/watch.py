@@ -15,17 +15,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from edgeapp.cli import report, words
-from edgeapp.cli.painter import Painter
-from edgeapp.cli.view import Scene, UplinkView, frame
 from edgeapp.runtime.app import App
 from edgeapp.service.facts import facts
 from edgeapp.service.logs import in_color
 from edgeapp.service.recent import Recent
 
-UplinkState = Callable[[], UplinkView | None]
+if TYPE_CHECKING:
+    from edgeapp.cli.view import UplinkView
+
+    UplinkState = Callable[[], UplinkView | None]
+
 GovernorFacts = Callable[[], Mapping[str, Any] | None]
 _LIVE_PERIOD_S = 0.25
 _PLAIN_PERIOD_S = 5.0
@@ -89,7 +91,9 @@ class LiveShow:
 
     period_s = _LIVE_PERIOD_S
 
-    def __init__(self, uplink: UplinkState, *, for_s: float | None, hint: str) -> None:
+    def __init__(self, uplink: "UplinkState", *, for_s: float | None, hint: str) -> None:
+        from edgeapp.cli.painter import Painter
+
         self._uplink = uplink
         self._for_s = for_s
         self._hint = hint
@@ -113,6 +117,8 @@ class LiveShow:
 
     def tick(self, app: App, elapsed_s: float) -> None:
         """Paint a frame, and above it what was written meanwhile."""
+        from edgeapp.cli.view import Scene, frame
+
         pipelines = app.status()
         if elapsed_s - self._sampled_s >= _SAMPLE_PERIOD_S:
             self._sampled_s = elapsed_s

@@ -26,9 +26,7 @@ from edgeapp.plan.registry import mark_of, register
 
 GROUP = "edgeapp.plugins"
 
-_MARKER = re.compile(
-    rf"^@(?:[\w.]+\.)?({'|'.join(KINDS)})\(\s*(?:name\s*=\s*)?[\"']([^\"']+)[\"']", re.MULTILINE
-)
+_MARKER = rf"(?m)^@(?:[\w.]+\.)?({'|'.join(KINDS)})\(\s*(?:name\s*=\s*)?[\"']([^\"']+)[\"']"
 
 Key = tuple[Kind, str]
 
@@ -132,7 +130,7 @@ class Registry:
             return
         except SyntaxError as error:
             self._unreadable.append(f"{file}:{error.lineno} is not Python: {error.msg}")
-            markers = {(kind, name) for kind, name in _MARKER.findall(text)}
+            markers = {(kind, name) for kind, name in re.findall(_MARKER, text)}
         for kind in KINDS:
             for name in sorted(name for marked, name in markers if marked == kind):
                 self._add(

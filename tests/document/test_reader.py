@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeapp.document.reader import MAX_BYTES, MAX_DEPTH, MAX_NODES, read, read_file
+from edgeapp.document.reader import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_NODES,
+    UNPRINTABLE,
+    read,
+    read_file,
+)
 from edgeapp.document.tree import Node, Scalar, Table, plain
 from edgeapp.errors import ConfigError
 
@@ -27,6 +34,16 @@ def tree_of(data: bytes) -> Node | None:
         if len(placed) != len(error.complaints) or not placed:
             raise AssertionError(error.complaints) from error
         return None
+
+
+def test_what_is_unprintable_is_all_that_yaml_does_not_count_as_printable() -> None:
+    """And the mark of the byte order, which nobody sees."""
+    printable = {*"\t\n\r\x85"}
+    for first, last in ("\x20\x7e", "\xa0\ud7ff", "\ue000\ufefe", "\uff00\ufffd"):
+        printable.update(map(chr, range(ord(first), ord(last) + 1)))
+    every = map(chr, range(0x1_0000))
+    assert {one for one in every if not UNPRINTABLE.match(one)} == printable
+    assert not UNPRINTABLE.search("".join(map(chr, range(0x1_0000, 0x11_0000))))
 
 
 def test_tables_lists_and_scalars_become_plain_values() -> None:
