@@ -110,12 +110,12 @@ def test_the_hardening_costs_the_governor_no_reading(device: Device) -> None:
     """What it finds under the unit is what it finds as root without any."""
     machine = device.machine
     machine.run(SENSORS)
-    heard = len(device.told("governor/signals"))
     free_device = "/srv/free.yaml"
     mqtt = f"{{host: {machine.outside}, port: 1883}}"
     machine.write(free_device, f"device: free\nmqtt: {mqtt}\ndata_dir: /srv/free\n")
     device.start()
-    hardened = device.wait_told("governor/signals", after=heard)
+    run = machine.run(f"cat {DATA}/run").strip()  # those of the run before may come late
+    hardened = device.wait_told("governor/signals", lambda told: told["id"].split("/")[1] == run)
     machine.run(
         "systemd-run --quiet --unit=free /opt/edgeapp/current/bin/edgeapp run"
         f" {PIPELINES}/inspection_demo.yaml --device {free_device} --plain"
