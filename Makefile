@@ -24,7 +24,7 @@ test: ## run the fast tests
 	@$(BIN)/python -m pytest -m "not slow" $(TWICE)
 
 slow: ## run the slow tests, which start real servers
-	@deploy/setup.sh test
+	@deploy/setup.sh check  # one of them runs the type checker
 	@$(BIN)/python -m pytest -m "slow and not alone" $(TWICE)
 	@$(BIN)/python -m pytest -m alone
 
