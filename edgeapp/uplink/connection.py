@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from edgeapp.core.secret import Secret
 
@@ -66,12 +66,14 @@ class Extra:
 
 
 class Publication(NamedTuple):
-    """One message as it goes to the broker, at QoS 1."""
+    """One message as it goes to the broker."""
 
     topic: str
     payload: bytes
     retain: bool
     extra: Extra | None = None
+    qos: Literal[0, 1] = 1
+    """0: it is not acknowledged, and takes no part of `Connection.receive_maximum`."""
 
     def most_bytes(self) -> int:
         """How large its packet is at most, in whichever version of MQTT."""

@@ -119,8 +119,15 @@ class Traffic:
         self.pump()
 
     def say_stopped(self) -> None:
-        """The last word before a goodbye; needs an empty window or no broker that counts."""
-        self._send([self._status(b"stopped")])
+        """The last word before a goodbye; without an acknowledgement where the window is full.
+
+        Brokers hang up on a message more than they take, and tell the last will instead.
+        """
+        status = self._status(b"stopped")
+        if len(self._flights) < self._window:
+            self._send([status])
+        else:
+            self._connection.send([status.publication._replace(qos=0)])
 
     def unsettled(self) -> bool:
         """Whether something is in flight, or waits for it and must not be left."""

@@ -27,6 +27,11 @@ class Packet(NamedTuple):
         return self.body[6]
 
     @property
+    def qos(self) -> int:
+        """Of a PUBLISH."""
+        return self.flags >> 1 & 3
+
+    @property
     def packet_id(self) -> int:
         """Of a SUBSCRIBE, or of a PUBLISH at QoS 1."""
         start = 0

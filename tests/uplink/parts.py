@@ -44,7 +44,8 @@ class FakeConnection:
         ids = []
         for publication in batch:
             self._last_id += 1
-            self.unacknowledged[self._last_id] = publication
+            if publication.qos:
+                self.unacknowledged[self._last_id] = publication
             ids.append(self._last_id)
         self.sent += batch
         self.batches.append(len(batch))

@@ -356,6 +356,23 @@ def test_a_stop_waits_for_acknowledgements_but_not_for_ever() -> None:
     play(story)
 
 
+def test_the_last_word_is_told_also_where_the_window_of_the_broker_is_full() -> None:
+    async def story() -> None:
+        device = Device(FakeBroker(acknowledges=False, receive_maximum=3))
+        for n in range(10):
+            device.offer(n)
+        running = asyncio.create_task(device.uplink.run(device.stop))
+        await device.settle_down()
+        device.stop.set()
+        await running
+        (connection,) = device.broker.connections
+        assert len(connection.unacknowledged) == 3
+        assert (connection.sent[-1].payload, connection.sent[-1].qos) == (b"stopped", 0)
+        assert statuses(connection.sent) == [b"online", b"stopped"]
+
+    play(story)
+
+
 def test_a_stop_while_the_broker_is_down_is_a_stop() -> None:
     async def story() -> None:
         device = Device(FakeBroker(down=10**9))

@@ -126,8 +126,10 @@ class MqttConnection:
         self._sending = True
         plain = self.protocol != "5"
         ids = [
-            self._publish(topic, payload, retain, None if plain or not extra else Properties(extra))
-            for topic, payload, retain, extra in batch
+            self._publish(
+                topic, payload, qos, retain, None if plain or not extra else Properties(extra)
+            )
+            for topic, payload, retain, extra, qos in batch
         ]
         self._sending = False
         self._silence.sent(len(ids))
@@ -164,12 +166,12 @@ class MqttConnection:
             self._hang_up("closed")
 
     def _publish(
-        self, topic: str, payload: bytes, retain: bool, properties: Properties | None
+        self, topic: str, payload: bytes, qos: int, retain: bool, properties: Properties | None
     ) -> int:
         publish = self._paho.publish
-        sent = publish(topic, payload, 1, retain, properties)
+        sent = publish(topic, payload, qos, retain, properties)
         while sent.rc == _ID_IN_USE:  # one that was sent 65,535 packets ago is unanswered still
-            sent = publish(topic, payload, 1, retain, properties)
+            sent = publish(topic, payload, qos, retain, properties)
         packet_id: int = sent.mid
         return packet_id
 
