@@ -22,6 +22,7 @@ def rows() -> list[Row]:
     seen = json.loads(done.stdout.strip().splitlines()[-1])
     slope, fds, threads = seen["slope_mb_per_h"], seen["fds"], seen["threads"]
     first_mb, last_mb = seen["held_mb"]
+    own, own_error = seen["own_slope_mb_per_h"], seen["own_slope_error_mb_per_h"]
     return [
         Row(
             "ten minutes at full rate, growth of the resident memory",
@@ -31,6 +32,13 @@ def rows() -> list[Row]:
             f"standard error {seen['slope_error_mb_per_h']} MB/h; after 5 min of warm-up; medians {first_mb} "
             f"MB in the first third, {last_mb} MB in the last; "
             f"{seen['answers']:,} pictures, {seen['unaccounted']} unaccounted for",
+        ),
+        Row(
+            "the same without copies of files, whose pages the kernel takes and gives",
+            "<= 1 MB/h",
+            f"{own:+.1f} MB/h",
+            own <= 1,
+            f"standard error {own_error} MB/h; {seen['own_mb'][0]} and {seen['own_mb'][1]} MB",
         ),
         Row(
             "the same, file descriptors and threads",

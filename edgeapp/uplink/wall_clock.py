@@ -222,6 +222,12 @@ class Timesyncd:
 _timesyncd = Timesyncd()
 
 
+@cache
+def _c_library() -> ctypes.CDLL:
+    """Opened once, for a type is made each time, some bytes of which stay."""
+    return ctypes.CDLL(None, use_errno=True)
+
+
 def wall_clock_is_synchronised() -> bool:
     """Whether the kernel knows the wall clock to be synchronised, by adjtimex(2).
 
@@ -229,7 +235,7 @@ def wall_clock_is_synchronised() -> bool:
     """
     timex = _Timex()
     try:
-        state: int = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex))
+        state: int = _c_library().adjtimex(ctypes.byref(timex))
     except (AttributeError, OSError):  # a C library without it
         return False
     if state < 0 and ctypes.get_errno() == errno.EPERM:

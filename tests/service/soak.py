@@ -50,6 +50,10 @@ class Soaked:
     """Of the medians of ten equal parts, by least squares."""
     slope_error_mb_per_h: float
     """Its standard error: what is in use at the moment moves by some megabytes."""
+    own_mb: tuple[float, float]
+    own_slope_mb_per_h: float
+    own_slope_error_mb_per_h: float
+    """The same three of what is no copy of a file: those pages the kernel takes and gives as it likes."""
     fds: tuple[int, int]
     """Least and most."""
     threads: tuple[int, int]
@@ -86,7 +90,8 @@ def soak(folder: Path, broker: Path, *, warm_up_s: float, seconds: float) -> Soa
                 seen.append(_look(app.pid, began_s))
             code, summary = app.stop()
     assert code == 0, app.log()
-    slope, error = _slope_mb_per_h(seen)
+    resident = _growth([(sample.at_s, sample.resident_bytes) for sample in seen])
+    own = _growth([(sample.at_s, sample.own_bytes) for sample in seen])
     third = len(seen) // 3
     ends = seen[:third], seen[-third:]
     stages = {stage["id"]: stage for stage in summary["pipelines"][0]["stages"]}
@@ -94,9 +99,12 @@ def soak(folder: Path, broker: Path, *, warm_up_s: float, seconds: float) -> Soa
         seconds=round(seen[-1].at_s, 1),
         answers=stages["detect"]["done"],
         resident_mb=round(seen[-1].resident_bytes / 1e6, 1),
-        held_mb=(_median_mb(ends[0]), _median_mb(ends[1])),
-        slope_mb_per_h=slope,
-        slope_error_mb_per_h=error,
+        held_mb=resident.ends_mb,
+        slope_mb_per_h=resident.mb_per_h,
+        slope_error_mb_per_h=resident.error_mb_per_h,
+        own_mb=own.ends_mb,
+        own_slope_mb_per_h=own.mb_per_h,
+        own_slope_error_mb_per_h=own.error_mb_per_h,
         fds=(min(s.fds for s in seen), max(s.fds for s in seen)),
         threads=(min(s.threads for s in seen), max(s.threads for s in seen)),
         fds_kept=(min(s.fds for s in ends[0]), min(s.fds for s in ends[1])),
@@ -109,6 +117,7 @@ def soak(folder: Path, broker: Path, *, warm_up_s: float, seconds: float) -> Soa
 class _Sample:
     at_s: float
     resident_bytes: int
+    own_bytes: int
     fds: int
     threads: int
 
@@ -121,27 +130,37 @@ def _look(pid: int, began_s: float) -> _Sample:
     return _Sample(
         time.monotonic() - began_s,
         int(status["VmRSS"].split()[0]) * 1024,
+        int(status["RssAnon"].split()[0]) * 1024,
         sum(1 for _ in (process / "fd").iterdir()),
         int(status["Threads"]),
     )
 
 
-def _median_mb(seen: list[_Sample]) -> float:
-    return round(median(sample.resident_bytes for sample in seen) / 1e6, 2)
+@dataclass(frozen=True, slots=True)
+class _Growth:
+    ends_mb: tuple[float, float]
+    mb_per_h: float
+    error_mb_per_h: float
 
 
-def _slope_mb_per_h(seen: list[_Sample]) -> tuple[float, float]:
-    """By least squares over the medians of the parts, with its standard error."""
-    each = len(seen) / PARTS
+def _growth(seen: list[tuple[float, int]]) -> _Growth:
+    """Of (seconds, bytes): by least squares over the medians of the parts, with its standard error."""
+    each, third = len(seen) / PARTS, len(seen) // 3
     parts = [seen[round(k * each) : round((k + 1) * each)] for k in range(PARTS)]
-    hours = [fmean(sample.at_s for sample in part) / 3600 for part in parts]
-    sizes_mb = [_median_mb(part) for part in parts]
-    mean_h, mean_mb = fmean(hours), fmean(sizes_mb)
-    spread = sum((h - mean_h) ** 2 for h in hours)
-    points = list(zip(hours, sizes_mb, strict=True))
+    points = [(fmean(at_s for at_s, _ in part) / 3600, _median_mb(part)) for part in parts]
+    mean_h, mean_mb = fmean(h for h, _ in points), fmean(mb for _, mb in points)
+    spread = sum((h - mean_h) ** 2 for h, _ in points)
     slope = sum((h - mean_h) * (mb - mean_mb) for h, mb in points) / spread
     left = sum((mb - mean_mb - slope * (h - mean_h)) ** 2 for h, mb in points)
-    return round(slope, 2), round((left / (PARTS - 2) / spread) ** 0.5, 2)
+    return _Growth(
+        (_median_mb(seen[:third]), _median_mb(seen[-third:])),
+        round(slope, 2),
+        round((left / (PARTS - 2) / spread) ** 0.5, 2),
+    )
+
+
+def _median_mb(seen: list[tuple[float, int]]) -> float:
+    return round(median(size for _, size in seen) / 1e6, 2)
 
 
 def main() -> None:
